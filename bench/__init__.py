@@ -1,0 +1,1 @@
+"""Measures Modelyard side by side with a bare pass-through and with other gateways. Run: python -m bench"""

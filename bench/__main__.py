@@ -1,0 +1,116 @@
+"""`python -m bench`: measure, and print the table or write it to a file."""
+
+import argparse
+import os
+import resource
+import shlex
+import shutil
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from bench import load, sections
+from bench.processes import LOAD_CORE, PINNED, ROOT, Failed
+from bench.report import markdown
+from bench.sections import Plan, Results, say
+from bench.variants import VARIANTS
+
+SECTIONS: dict[str, Callable[[Plan, Results], None]] = {
+    "requests": sections.requests,
+    "latency": sections.requests,  # the same measurement, read differently
+    "streams": sections.concurrent_streams,
+    "start": sections.starts,
+    "models": sections.model_lists,
+    "growth": sections.growth,
+}
+
+
+def main() -> int:
+    arguments = _arguments()
+    if sys.platform != "linux":
+        print("bench reads /proc: it runs on Linux only", file=sys.stderr)
+        return 2
+    if not load.available():
+        print(load.HOW_TO_INSTALL, file=sys.stderr)
+        return 2
+    _prepare()
+    chosen = [
+        variant
+        for variant in VARIANTS
+        if (not arguments.variants or variant.name in arguments.variants)
+        and not (arguments.skip_peers and variant.peer is not None)
+    ]
+    plan = Plan(chosen, arguments.rounds, arguments.seconds, arguments.calls, arguments.modelyard)
+    results = Results()
+    # A dictionary, because two names may mean one measurement.
+    for measure in dict.fromkeys(SECTIONS[name] for name in arguments.only):
+        try:
+            measure(plan, results)
+        except Failed as problem:
+            results.problems[f"{measure.__name__}: {problem}"] = None
+            say(f"{measure.__name__}: FAILED: {problem}")
+    text = markdown(results, plan, _command())
+    if arguments.write is None:
+        print(text)
+    else:
+        arguments.write.parent.mkdir(parents=True, exist_ok=True)
+        arguments.write.write_text(text)
+        say(f"written to {arguments.write}")
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Measures Modelyard side by side with others.")
+    parser.add_argument("--only", type=_names(list(SECTIONS)), default=list(SECTIONS), help=", ".join(SECTIONS))
+    parser.add_argument("--variants", type=_names([v.name for v in VARIANTS]), help="names, separated by commas")
+    parser.add_argument("--skip-peers", action="store_true", help="leave out LiteLLM and Portkey")
+    parser.add_argument("--rounds", type=_positive, default=5)
+    parser.add_argument("--seconds", type=_positive, default=5, help="of each measurement of requests")
+    parser.add_argument(
+        "--calls", type=_positive, default=sections.GROWTH_CALLS, help="of the memory growth measurement"
+    )
+    beside = shutil.which("modelyard", path=str(Path(sys.executable).parent)) or "modelyard"
+    parser.add_argument("--modelyard", default=beside, help="the executable to measure")
+    parser.add_argument("--write", type=Path, help="the Markdown file to write instead of printing")
+    return parser.parse_args()
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return number
+
+
+def _names(known: list[str]) -> Callable[[str], list[str]]:
+    def names(text: str) -> list[str]:
+        found = [part.strip() for part in text.split(",") if part.strip()]
+        for name in found:
+            if name not in known:
+                raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(known)}")
+        return found
+
+    return names
+
+
+def _command() -> str:
+    """The command as one would type it in the repository, whoever ran it from wherever."""
+    executable = Path(sys.executable)
+    shown = executable.relative_to(ROOT) if executable.is_relative_to(ROOT) else Path(executable.name)
+    return shlex.join([str(shown), "-m", "bench", *sys.argv[1:]])
+
+
+def _prepare() -> None:
+    # A thousand streams are two thousand sockets in the gateway; children inherit the limit.
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard if hard != resource.RLIM_INFINITY else max(soft, 65_536), hard))
+    if PINNED:
+        # Polling for health must not take time from the gateway that is starting.
+        os.sched_setaffinity(0, {LOAD_CORE})
+    # Being terminated must run the `finally`s that end what was started.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

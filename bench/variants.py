@@ -1,0 +1,212 @@
+"""What is measured, and how each of it is started. One table: VARIANTS."""
+
+import http.client
+import json
+import secrets
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench import peers
+from bench.load import request_body
+from bench.processes import GATEWAY_CORE, LOAD_CORE, Failed, Process, free_port, started, wait_until_healthy
+from bench.upstream import MODEL
+
+COMPLETIONS = "/v1/chat/completions"
+STREAM_LADDER = (100, 200, 300, 500, 700, 1000)
+# Other gateways start lower, so that their limit is found as well.
+PEER_STREAM_LADDER = (10, 25, 50, 100, 200, 300, 500, 700, 1000)
+UPSTREAM_KEY = "sk-upstream"
+# What limits one key must not be what is measured, yet each must be checked on every call.
+KEY_LIMITS = {"rpm": 10_000_000, "tpm": 1_000_000_000, "concurrency": 10_000}
+
+
+@dataclass(frozen=True)
+class Site:
+    """What a variant is started with."""
+
+    port: int
+    upstream: str  # with /v1
+    folder: Path
+    admin_key: str
+    modelyard: str
+
+
+@dataclass(frozen=True)
+class Launch:
+    command: list[str]
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Variant:
+    name: str
+    # Nothing to launch: the load goes straight to the upstream.
+    launch: Callable[[Site], Launch] | None
+    # The headers a caller sends; asked for when the server is healthy.
+    headers: Callable[[Site], dict[str, str]]
+    health: str = "/health"
+    ladder: tuple[int, ...] = STREAM_LADDER
+    peer: Callable[[], peers.Peer] | None = None
+    start_seconds: float = 30.0
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """A variant, running and answering."""
+
+    base: str
+    headers: dict[str, str]
+    process: Process
+    ready_seconds: float
+
+
+def _bare(site: Site) -> Launch:
+    # The access log is off: it would cost the baseline a tenth and flatter all that is compared with it.
+    command = [sys.executable, "-m", "uvicorn", "bench.bare:application", "--host", "127.0.0.1"]
+    command += ["--port", str(site.port), "--http", "httptools", "--loop", "uvloop", "--no-access-log"]
+    return Launch(command, {"BENCH_UPSTREAM": site.upstream.removesuffix("/v1")})
+
+
+def _modelyard(client: str) -> Callable[[Site], Launch]:
+    def launch(site: Site) -> Launch:
+        command = [site.modelyard, "serve", "--host", "127.0.0.1", "--port", str(site.port)]
+        environment = {
+            "OPENAI_API_BASE_URL": site.upstream,
+            "OPENAI_API_KEY": UPSTREAM_KEY,
+            "MODELYARD_ADMIN_API_KEY": site.admin_key,
+            "MODELYARD_UPSTREAM_CLIENT": client,
+        }
+        return Launch([*command, "--data-dir", str(site.folder / "data")], environment)
+
+    return launch
+
+
+def _litellm(site: Site) -> Launch:
+    config = site.folder / "litellm.json"  # JSON is YAML too
+    parameters = {"model": f"openai/{MODEL}", "api_base": site.upstream, "api_key": UPSTREAM_KEY}
+    settings = {
+        "model_list": [{"model_name": MODEL, "litellm_params": parameters}],
+        "litellm_settings": {"telemetry": False},
+        "general_settings": {"master_key": f"sk-{site.admin_key}"},
+    }
+    config.write_text(json.dumps(settings))
+    command = [*peers.litellm().command, "--config", str(config), "--host", "127.0.0.1", "--port", str(site.port)]
+    # Without the local cost map it would ask the internet for prices while starting.
+    environment = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_TELEMETRY": "False", "LITELLM_LOG": "ERROR"}
+    return Launch([*command, "--num_workers", "1"], environment)
+
+
+def _portkey(site: Site) -> Launch:
+    # Headless and in production mode it leaves out its own log and console: its best case.
+    return Launch([*peers.portkey().command, f"--port={site.port}", "--headless"], {"NODE_ENV": "production"})
+
+
+def _no_headers(site: Site) -> dict[str, str]:
+    return {}
+
+
+def _bearer(key: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {key}"}
+
+
+def _modelyard_key(site: Site) -> dict[str, str]:
+    """A governed key made through the management API, as an administrator would."""
+    body = json.dumps({"name": "bench", "limits": KEY_LIMITS}).encode()
+    headers = {"content-type": "application/json", **_bearer(site.admin_key)}
+    status, answer = call(site.port, "POST", "/api/v1/keys", headers, body)
+    try:
+        key = json.loads(answer)["key"]
+    except (ValueError, KeyError, TypeError):
+        key = None
+    if status not in (200, 201) or not isinstance(key, str):
+        raise Failed(f"no key: POST /api/v1/keys answered {status}: {answer[:200].decode(errors='replace')}")
+    return _bearer(key)
+
+
+def _portkey_headers(site: Site) -> dict[str, str]:
+    return {"x-portkey-provider": "openai", "x-portkey-custom-host": site.upstream, **_bearer(UPSTREAM_KEY)}
+
+
+def _litellm_headers(site: Site) -> dict[str, str]:
+    return _bearer(f"sk-{site.admin_key}")
+
+
+MODELYARD = "modelyard http1"
+VARIANTS = (
+    Variant("direct", None, _no_headers),
+    Variant("bare", _bare, _no_headers),
+    Variant(MODELYARD, _modelyard("http1"), _modelyard_key),
+    Variant("modelyard aiohttp", _modelyard("aiohttp"), _modelyard_key),
+    Variant(
+        "litellm",
+        _litellm,
+        _litellm_headers,
+        health="/health/liveliness",
+        ladder=PEER_STREAM_LADDER,
+        peer=peers.litellm,
+        start_seconds=180.0,
+    ),
+    Variant("portkey", _portkey, _portkey_headers, health="/", ladder=PEER_STREAM_LADDER, peer=peers.portkey),
+)
+
+
+def call(port: int, method: str, path: str, headers: Mapping[str, str], body: bytes | None = None) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        connection.request(method, path, body=body, headers=dict(headers))
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    except (OSError, http.client.HTTPException) as problem:
+        raise Failed(f"{method} {path}: {type(problem).__name__}") from problem
+    finally:
+        connection.close()
+
+
+@contextmanager
+def upstream(folder: Path, models: int = 1) -> Iterator[tuple[str, Process]]:
+    """The stand-in model server; gives its address, with /v1."""
+    port = free_port()
+    command = [sys.executable, "-m", "bench.upstream", "--port", str(port), "--models", str(models)]
+    with started(command, LOAD_CORE, folder / "upstream.log", {}) as process:
+        wait_until_healthy(process, port, "/health", 15)
+        yield f"http://127.0.0.1:{port}/v1", process
+
+
+@contextmanager
+def running(variant: Variant, address: tuple[str, Process], modelyard: str) -> Iterator[Gateway]:
+    """Start a variant afresh, with nothing left from before, and prove that it answers a request."""
+    upstream_url, upstream_process = address
+    if variant.launch is None:
+        yield Gateway(upstream_url.removesuffix("/v1"), {}, upstream_process, 0.0)
+        return
+    port = free_port()
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        site = Site(port, upstream_url, Path(folder), secrets.token_hex(20), modelyard)
+        launch = variant.launch(site)
+        if shutil.which(launch.command[0]) is None:
+            raise Failed(f"not installed: no executable {Path(launch.command[0]).name}")
+        with started(launch.command, GATEWAY_CORE, site.folder / "log", launch.environment) as process:
+            ready = wait_until_healthy(process, port, variant.health, variant.start_seconds)
+            headers = variant.headers(site)
+            _prove(port, headers, process)
+            yield Gateway(f"http://127.0.0.1:{port}", headers, process, ready)
+
+
+def _prove(port: int, headers: Mapping[str, str], process: Process) -> None:
+    """One request must be answered; a few tries, as a gateway may still be finding out the upstream's models."""
+    sent = {"content-type": "application/json", **headers}
+    status, answer = 0, b""
+    for _ in range(100):
+        status, answer = call(port, "POST", COMPLETIONS, sent, request_body())
+        if status == 200:
+            return
+        if process.popen.poll() is not None:
+            break
+        time.sleep(0.1)
+    raise Failed(f"answered {status}: {answer[:200].decode(errors='replace')}")

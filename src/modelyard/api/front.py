@@ -1,0 +1,67 @@
+"""The front of the server: one dict look-up sends a request to its door, before any framework is involved."""
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from modelyard.api.reply import Receive, Scope, Send
+
+Door = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class Front:
+    """`exact` maps whole paths, `prefixes` path beginnings, in order; everything else goes to `rest` (management, pages).
+
+    `hosts` are the names that this server answers to, None for any: with it a page of another site that re-binds its
+    name to this address is refused. `base_path` is what a reverse proxy leaves in front of every path.
+    """
+
+    def __init__(
+        self,
+        exact: Mapping[str, Door],
+        prefixes: Mapping[str, Door],
+        rest: Door,
+        hosts: frozenset[str] | None,
+        base_path: str,
+    ) -> None:
+        self._exact = exact
+        self._prefixes = tuple(prefixes.items())
+        self._rest = rest
+        self._hosts = hosts
+        self._base_path = base_path
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._rest(scope, receive, send)
+            return
+        if self._hosts is not None and not self._known_host(scope):
+            await _refuse_host(send)
+            return
+        path: str = scope["path"]
+        if self._base_path and (path == self._base_path or path.startswith(self._base_path + "/")):
+            path = path[len(self._base_path) :] or "/"
+            scope["path"] = path
+            scope["root_path"] = self._base_path
+        door = self._exact.get(path)
+        if door is None:
+            door = next((door for prefix, door in self._prefixes if path.startswith(prefix)), self._rest)
+        await door(scope, receive, send)
+
+    def _known_host(self, scope: Scope) -> bool:
+        assert self._hosts is not None
+        for name, value in scope["headers"]:
+            if name == b"host":
+                return host_name(value.decode("latin-1")) in self._hosts
+        return False
+
+
+def host_name(host: str) -> str:
+    """`Example.com:8484` as `example.com`, `[::1]:8484` as `::1`."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0].lower()
+    return host.partition(":")[0].lower()
+
+
+async def _refuse_host(send: Send) -> None:
+    body = b'{"detail":"This server does not answer to that host name. Add it to MODELYARD_ALLOWED_HOSTS."}'
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": 421, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

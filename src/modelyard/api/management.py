@@ -1,0 +1,147 @@
+"""The management API at /api/v1: one FastAPI app, authenticated in front of it, denied by default."""
+
+import time
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from modelyard import __version__
+from modelyard.api.body import ClientLeft, read_body
+from modelyard.api.reply import Message, Receive, Scope, Send
+from modelyard.canonical.endpoint import Timeouts
+from modelyard.control.audit.routes import routes as audit
+from modelyard.control.catalogue.routes import routes as catalogue
+from modelyard.control.connections.routes import router as connections
+from modelyard.control.context import Control
+from modelyard.control.keys.routes import routes as keys
+from modelyard.control.people.routes import router as people
+from modelyard.control.people.throttle import SignInThrottle
+from modelyard.control.setup.routes import router as setup
+from modelyard.control.usage.routes import routes as usage
+from modelyard.core import ids, log
+from modelyard.core.errors import Kind, Problem
+from modelyard.gateway.gate import authenticate
+from modelyard.policy.credentials import forged, presented
+
+_log = log.get(__name__)
+
+ROOT = "/api/v1"
+OPENAPI = ROOT + "/openapi.json"
+
+# Reached without a credential. A new route is not among them unless it is written here (a test holds every other to it).
+OPEN = frozenset({ROOT + "/auths/signin", ROOT + "/setup", OPENAPI})
+
+
+def build(timeouts: Timeouts, throttle: SignInThrottle) -> FastAPI:
+    """The management app with all its routes."""
+    app = FastAPI(
+        title="Modelyard",
+        version=__version__,
+        openapi_url=OPENAPI,
+        docs_url=None,
+        redoc_url=None,
+        telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
+    )
+    root = APIRouter(prefix=ROOT)
+    for routes in (
+        setup(throttle), people(throttle), keys, connections(timeouts), catalogue, usage, audit,
+    ):  # fmt: skip
+        root.include_router(routes)
+    app.include_router(root)
+    app.add_exception_handler(Problem, _problem)
+    app.add_exception_handler(HTTPException, _http_exception)
+    app.add_exception_handler(RequestValidationError, _malformed)
+    return app
+
+
+class Management:
+    """What every management request passes: body limit, who is asking, and an answer even when we fail."""
+
+    def __init__(self, app: FastAPI, control: Control, max_body_bytes: int) -> None:
+        self._app = app
+        self._control = control
+        self._max_body_bytes = max_body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request_id = ids.call_id()
+        scope["modelyard.control"] = self._control
+        scope["modelyard.request_id"] = request_id
+        begun = False
+
+        async def with_request_id(message: Message) -> None:
+            nonlocal begun
+            if message["type"] == "http.response.start":
+                begun = True
+                message["headers"] = [
+                    *message["headers"], (b"x-request-id", request_id.encode()), (b"cache-control", b"no-store"),
+                ]  # fmt: skip
+            await send(message)
+
+        try:
+            try:
+                self._admit(scope)
+                body = await read_body(scope, receive, self._max_body_bytes)
+            except Problem as problem:
+                await _answer(problem)(scope, receive, with_request_id)
+                return
+            except ClientLeft:
+                return
+            await self._app(scope, _replay(body, receive), with_request_id)
+        except Exception as error:  # FastAPI has answered 500 already unless the answer had not begun
+            _log.exception("a management request failed", request=request_id, error=type(error).__name__)
+            if not begun:
+                fault = Problem(Kind.INTERNAL, f"Modelyard failed; the log has the reason under {request_id}.")
+                await _answer(fault)(scope, receive, with_request_id)
+
+    def _admit(self, scope: Scope) -> None:
+        """Who is asking. Raises Problem for a bad credential, and for none at all unless the path is an open one."""
+        shown = presented(scope["headers"])
+        if shown is None or scope["path"] in OPEN:
+            if scope["path"] not in OPEN:
+                raise Problem(
+                    Kind.UNAUTHENTICATED, "Sign in, or send an API key as `Authorization: Bearer sk-my-...`."
+                )
+            return
+        if shown.ambient and forged(scope["method"], scope["headers"]):
+            raise Problem(Kind.FORBIDDEN, "This request came from another site's page and was refused.")
+        digest = self._control.seal.digest(shown.token)
+        scope["modelyard.principal"] = authenticate(self._control.published.snapshot, digest, time.time())
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """The body that was read already, then whatever comes next."""
+    pending = [body]
+
+    async def messages() -> Message:
+        if pending:
+            return {"type": "http.request", "body": pending.pop(), "more_body": False}
+        return await receive()
+
+    return messages
+
+
+def _answer(problem: Problem) -> JSONResponse:
+    headers = {} if problem.retry_after is None else {"retry-after": str(max(1, round(problem.retry_after)))}
+    return JSONResponse({"detail": problem.message}, status_code=problem.kind.status, headers=headers)
+
+
+async def _problem(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, Problem)
+    return _answer(error)
+
+
+async def _http_exception(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    return JSONResponse({"detail": error.detail}, status_code=error.status_code, headers=error.headers)
+
+
+async def _malformed(request: Request, error: Exception) -> JSONResponse:
+    """Each fault with its place. The value itself is left out: it may be a password."""
+    assert isinstance(error, RequestValidationError)
+    faults: list[dict[str, Any]] = [
+        {"loc": fault["loc"], "msg": fault["msg"], "type": fault["type"]} for fault in error.errors()
+    ]
+    return JSONResponse({"detail": faults}, status_code=Kind.MALFORMED.status)

@@ -1,0 +1,181 @@
+"""The composition root: the only place where everything meets. State is built here and handed down.
+
+The table of contents of the server is `_front`; one call can be followed from there through `api.openai`,
+`gateway.pipeline` and `upstream.client`.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+from prometheus_client import CollectorRegistry
+
+from modelyard.api import management
+from modelyard.api.front import Front
+from modelyard.api.openai import PREFIX, OpenAIDoors
+from modelyard.api.ops import CallMetrics, Operations
+from modelyard.api.pages import STYLE, Pages
+from modelyard.canonical.snapshot import Limits, Published
+from modelyard.control.context import Control
+from modelyard.control.discovery import Discovery
+from modelyard.control.people.throttle import SignInThrottle
+from modelyard.control.snapshot.publisher import Publisher
+from modelyard.control.transaction import Changes
+from modelyard.core import log
+from modelyard.core.tasks import Background
+from modelyard.db import ledger
+from modelyard.declared import default_timeouts
+from modelyard.gateway.flusher import Flusher
+from modelyard.gateway.journal import Journal
+from modelyard.gateway.limits import Limiter, share
+from modelyard.gateway.pipeline import Pipeline
+from modelyard.policy.routing import STRATEGIES
+from modelyard.settings import Settings
+from modelyard.stores import Stores
+from modelyard.upstream.aiohttp_client import AiohttpClient
+from modelyard.upstream.client import Client
+from modelyard.upstream.http1 import Http1Client
+
+_log = log.get(__name__)
+
+CLIENTS: Mapping[str, Callable[[], Client]] = {"http1": Http1Client, "aiohttp": AiohttpClient}
+
+# A start does not wait longer than this for backends to list their models; they appear when they answer.
+FIRST_DISCOVERY_SECONDS = 0.5
+
+LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+class Modelyard:
+    """One serving process: `front` is its ASGI app, valid between `start` and `stop`."""
+
+    def __init__(self, stores: Stores, worker: int = 0, workers: int = 1) -> None:
+        settings = stores.settings
+        self._stores = stores
+        self._background = Background()
+        self._first_discovery = asyncio.Event()
+        published = Published()
+        client = CLIENTS[settings.upstream_client]()
+        self._client = client
+        self._journal = Journal(stores.journal_folder)
+        self._flusher = Flusher(
+            self._journal,
+            stores.journal_folder,
+            lambda records: ledger.insert(stores.ledger, records),
+            sync_seconds=settings.journal_sync_seconds,
+        )
+        self._publisher = Publisher(
+            stores.database,
+            stores.seal,
+            stores.declared,
+            published,
+            default_model=settings.default_model,
+            fallback_model=settings.fallback_model,
+            open_catalogue=settings.bypass_model_access_control,
+            preset_wins=settings.preset_wins,
+            share=lambda limits: share(limits, worker, workers),
+        )
+        self._discovery = Discovery(
+            client, lambda: self._publisher.connections, self._publisher.offer, settings.models_cache_ttl
+        )
+        control = Control(
+            database=stores.database,
+            ledger=stores.ledger,
+            changes=Changes(stores.database, self._publisher.refresh),
+            seal=stores.seal,
+            declared=stores.declared,
+            published=published,
+            discovery=self._discovery,
+            client=client,
+            connections=lambda: self._publisher.connections,
+            users=lambda: self._publisher.user_ids,
+            session_seconds=round(settings.session_hours * 3600),
+        )
+        system = settings.max_concurrent_requests
+        pipeline = Pipeline(
+            published,
+            client,
+            Limiter(),
+            self._journal,
+            STRATEGIES["priority"],
+            share(Limits(concurrency=system), worker, workers) if system is not None else None,
+        )
+        registry = CollectorRegistry(auto_describe=False)
+        registry.register(CallMetrics(published, self._journal))
+        operations = Operations(
+            published=published,
+            seal=stores.seal,
+            registry=registry,
+            ready=lambda: None if self._first_discovery.is_set() else "the backends have not been asked yet",
+            metrics_enabled=settings.enable_metrics,
+        )
+        self.front = _front(
+            settings,
+            OpenAIDoors(pipeline, published, stores.seal, settings.max_body_bytes),
+            control,
+            operations,
+        )
+
+    async def start(self) -> None:
+        """Bring in what earlier processes left, publish the first snapshot, begin the background work."""
+        found = await self._flusher.replay()
+        if found:
+            _log.info("calls of an earlier process were brought into the ledger", calls=found)
+        await self._publisher.refresh()
+        self._background.start("flush the journal", self._flusher.run)
+        self._background.start("follow other processes", self._publisher.watch)
+        self._background.start("discover models", self._discover)
+        try:
+            async with asyncio.timeout(FIRST_DISCOVERY_SECONDS):
+                await self._first_discovery.wait()
+        except TimeoutError:
+            pass
+
+    def connected_urls(self) -> list[str]:
+        """The addresses that are connected."""
+        return [row.base_url for row in self._publisher.connections]
+
+    async def stop(self) -> None:
+        """End the background work and leave everything written."""
+        await self._background.stop()
+        await self._client.close()
+        try:
+            await self._flusher.drain()
+        except Exception as error:  # the journal keeps what the database would not take
+            _log.error("the ledger could not be written; the next start does it", error=repr(error))
+        self._journal.close()
+        await self._stores.close()
+
+    async def _discover(self) -> None:
+        await self._discovery.refresh()
+        self._first_discovery.set()
+        await self._discovery.run()
+
+
+def _front(settings: Settings, openai: OpenAIDoors, control: Control, operations: Operations) -> Front:
+    """Every door of the server."""
+    throttle = SignInThrottle()
+    pages = Pages(control, throttle)
+    manage = management.Management(
+        management.build(default_timeouts(settings), throttle), control, settings.max_body_bytes
+    )
+    return Front(
+        exact={
+            **dict.fromkeys(openai.operations, openai.call),
+            "/health": operations.health,
+            "/ready": operations.readiness,
+            "/metrics": operations.metrics,
+            "/": pages.home,
+            "/setup": pages.set_up,
+            STYLE: pages.style,
+        },
+        prefixes={PREFIX: openai.models},
+        rest=manage,
+        hosts=_hosts(settings),
+        base_path=settings.base_path,
+    )
+
+
+def _hosts(settings: Settings) -> frozenset[str] | None:
+    if settings.allowed_hosts:
+        return frozenset(host.lower() for host in settings.allowed_hosts) | LOCAL_NAMES
+    return LOCAL_NAMES | {settings.host.lower()} if settings.is_loopback else None

@@ -1,0 +1,1 @@
+"""Floor 1: the vocabulary that every room above shares. Plain immutable records, no behaviour beyond reading themselves."""

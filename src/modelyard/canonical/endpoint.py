@@ -1,0 +1,70 @@
+"""Where an upstream is and how it may be reached. Plain data: compiled once with the snapshot, used for every call."""
+
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """The three named waits of one upstream call, in seconds.
+
+    `connect` bounds name lookup, TCP and TLS. `first_byte` bounds the wait for the first byte of the body of an
+    answer that streams, or for the whole of one that does not. `idle` bounds the gap between two chunks of a stream.
+    There is no total: a stream that flows is never ended.
+    """
+
+    connect: float = 5.0
+    first_byte: float = 300.0
+    idle: float = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tls:
+    """How the certificate of an upstream is checked. `client_cert` is a PEM file that holds certificate and key."""
+
+    verify: bool = True
+    ca_file: str | None = None
+    client_cert: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """One upstream address. `path` has no trailing slash; `headers` go with every request, names in lower case."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    tls: Tls = field(default_factory=Tls)
+
+    @property
+    def origin(self) -> str:
+        """`https://host:port`, without credentials or path: safe to show."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}:{self.port}"
+
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def parse_base_url(url: str) -> tuple[str, str, int, str]:
+    """Split a base URL into (scheme, host, port, path).
+
+    Raises ValueError with a sentence for a person when the URL cannot be an upstream's address.
+    """
+    parts = urlsplit(url.strip())
+    if parts.scheme not in DEFAULT_PORTS:
+        raise ValueError(f"it must start with http:// or https://, for example http://127.0.0.1:11434 (got {url!r})")
+    if not parts.hostname:
+        raise ValueError(f"it names no host (got {url!r})")
+    if parts.username or parts.password:
+        raise ValueError("it must not hold a user name or password; use api_keys or headers for credentials")
+    if parts.query or parts.fragment:
+        raise ValueError("it must not have a query or a fragment")
+    try:
+        port = parts.port or DEFAULT_PORTS[parts.scheme]
+    except ValueError:
+        raise ValueError(f"its port is not a number between 1 and 65535 (got {url!r})") from None
+    return parts.scheme, parts.hostname, port, parts.path.rstrip("/")

@@ -1,0 +1,145 @@
+"""The snapshot: everything the data plane needs, compiled by the control plane, immutable, with a version.
+
+A call reads one snapshot from its first byte to its last. Publishing puts a new one into `Published`; nothing is
+ever changed in place.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+from modelyard.canonical.endpoint import Endpoint
+
+ADMIN = "admin"
+USER = "user"
+PENDING = "pending"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one key may use. None is no limit. `rpm` calls and `tpm` tokens in any 60 seconds, `concurrency` at once."""
+
+    rpm: int | None = None
+    tpm: int | None = None
+    concurrency: int | None = None
+
+
+UNLIMITED = Limits()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """Who calls: the person, their groups, and the credential used with its scope and limits.
+
+    `models` and `dialects` are the credential's scope, None means all. `expires_at` is in Unix seconds.
+    """
+
+    user_id: str
+    name: str
+    email: str
+    role: str
+    group_ids: frozenset[str] = frozenset()
+    credential_id: str = ""
+    credential_kind: str = "key"
+    models: frozenset[str] | None = None
+    dialects: frozenset[str] | None = None
+    limits: Limits = UNLIMITED
+    expires_at: float | None = None
+
+    @property
+    def is_admin(self) -> bool:
+        return self.role == ADMIN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """One upstream endpoint as the data plane sees it."""
+
+    id: str
+    name: str
+    kind: str
+    flavour: str
+    endpoint: Endpoint
+    api_path: str = ""
+    priority: int = 0
+    weight: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """One place where a call can run: a connection, one of its keys (None: it needs none) and the name it knows there.
+
+    `headers` are complete but for the body's length; the same tuple is handed to the client again and again.
+    """
+
+    connection: Connection
+    model: str
+    upstream_model: msgspec.Raw
+    dialect: str
+    stream_usage: bool
+    headers: tuple[tuple[str, str], ...]
+    secret: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readers:
+    """Who may use a model: everyone, these users, these groups. Its owner and administrators always may."""
+
+    everyone: bool = False
+    user_ids: frozenset[str] = frozenset()
+    group_ids: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preset:
+    """What a preset lays over a request: parameters (name to value), which of them are locked, a system prompt."""
+
+    params: Mapping[str, object]
+    locked: frozenset[str] = frozenset()
+    system: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """One name of the catalogue. A base model has no `base`; a preset has one and may lay something over the request.
+
+    `entry` is its encoded row of `GET /v1/models`. `opens_base` is true when a caller who may use the preset may use
+    its base through it, because the preset's owner may.
+    """
+
+    id: str
+    name: str
+    owner_id: str | None
+    readers: Readers
+    entry: bytes
+    targets: tuple[Target, ...] = ()
+    base: "Model | None" = None
+    preset: Preset | None = None
+    opens_base: bool = False
+    max_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """The whole picture. `credentials` maps the digest of a key or session token to who it stands for."""
+
+    version: int
+    credentials: Mapping[bytes, Principal]
+    models: Mapping[str, Model]
+    connections: Mapping[str, Connection]
+    default_model: str | None = None
+    fallback_model: str | None = None
+    open_catalogue: bool = False
+
+
+EMPTY = Snapshot(version=0, credentials={}, models={}, connections={})
+
+
+class Published:
+    """The snapshot in force in this process. The publisher puts a new one in, calls take it out once."""
+
+    __slots__ = ("snapshot",)
+
+    def __init__(self, snapshot: Snapshot = EMPTY) -> None:
+        self.snapshot = snapshot

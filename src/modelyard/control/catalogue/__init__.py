@@ -1,0 +1,1 @@
+"""Catalogue rows (overrides and presets) and grants, as far as the data plane needs them."""

@@ -1,0 +1,195 @@
+"""Connections: made, changed, removed. Every value is checked here, whichever way it came in."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from modelyard.canonical.endpoint import Timeouts, Tls, parse_base_url
+from modelyard.canonical.records import ConnectionRow
+from modelyard.canonical.snapshot import Limits
+from modelyard.control.connections import queries
+from modelyard.control.transaction import Actor, Changes, difference
+from modelyard.core import ids
+from modelyard.core.clock import now
+from modelyard.core.errors import Kind, Problem
+from modelyard.core.seal import Seal, is_masked, mask
+from modelyard.dialects.flavours import FLAVOURS, KINDS
+
+# Framing and routing are ours; an operator who sets these would break the request, not the server.
+FORBIDDEN_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer"})
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+
+def build(row: ConnectionRow, given: Mapping[str, Any], defaults: Timeouts) -> ConnectionRow:
+    """A row with the given fields set, checked. Raises Problem MALFORMED that names the field and the fault.
+
+    `given` holds what the caller sent, by field name; None stands for the default. Masked keys and header values keep
+    what `row` has.
+    """
+    row = replace(row, **{name: given[name] for name in ("name", "kind") if given.get(name) is not None})
+    flavour = given.get("flavour") or (row.flavour if row.flavour and "kind" not in given else _flavour_of(row.kind))
+    row = replace(row, flavour=_checked_flavour(row.kind, flavour))
+    if given.get("base_url") is not None:
+        try:
+            parse_base_url(given["base_url"])
+        except ValueError as error:
+            raise Problem(Kind.MALFORMED, f"base_url: {error}.", param="base_url") from None
+        row = replace(row, base_url=given["base_url"].strip().rstrip("/"))
+    fields: dict[str, Any] = {}
+    if "connection_type" in given or not row.created_at:
+        fields["connection_type"] = given.get("connection_type") or FLAVOURS[row.flavour].connection_type
+    for name, default in (("enable", True), ("priority", 0), ("weight", 1)):
+        if name in given:
+            fields[name] = default if given[name] is None else given[name]
+    if "prefix_id" in given:
+        fields["prefix_id"] = given["prefix_id"] or None
+    if "model_ids" in given:
+        fields["model_ids"] = tuple(dict.fromkeys(name for name in given["model_ids"] or () if name))
+    if "tags" in given:
+        fields["tags"] = tuple(dict.fromkeys(_tag(tag) for tag in given["tags"] or ()))
+    if "api_keys" in given:
+        fields["api_keys"] = _unmasked_keys(given["api_keys"] or (), row.api_keys)
+    if "headers" in given:
+        fields["headers"] = _unmasked_headers(given["headers"] or {}, row.headers)
+    if "timeouts" in given or not row.created_at:
+        wanted = {name: value for name, value in (given.get("timeouts") or {}).items() if value is not None}
+        fields["timeouts"] = replace(row.timeouts if row.created_at else defaults, **wanted)
+    if "limits" in given:
+        fields["limits"] = Limits(**(given["limits"] or {}))
+    if "tls" in given:
+        fields["tls"] = _checked_tls(Tls(**(given["tls"] or {})))
+    return replace(row, **fields)
+
+
+def _flavour_of(kind: str) -> str:
+    flavour = KINDS.get(kind)
+    if flavour is None:
+        raise Problem(
+            Kind.MALFORMED,
+            f"kind: {kind!r} cannot be connected; use one of {', '.join(KINDS)}."
+            + (" Models written as functions are not available in this version." if kind == "function" else ""),
+            param="kind",
+        )
+    return flavour
+
+
+def _checked_flavour(kind: str, flavour: str) -> str:
+    _flavour_of(kind)
+    of_kind = [name for name, row in FLAVOURS.items() if row.kind == kind]
+    if flavour not in of_kind:
+        raise Problem(
+            Kind.MALFORMED, f"flavour: must be one of {', '.join(of_kind)} for kind {kind}.", param="flavour"
+        )
+    return flavour
+
+
+def _tag(tag: str | Mapping[str, Any]) -> str:
+    name = tag if isinstance(tag, str) else tag.get("name")
+    if not isinstance(name, str) or not name.strip():
+        raise Problem(Kind.MALFORMED, "tags: each must be a name, or an object with a name.", param="tags")
+    return name.strip()
+
+
+def _unmasked_keys(given: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
+    by_mask = {mask(key): key for key in known}
+    keys = []
+    for key in given:
+        if is_masked(key):
+            if key not in by_mask:
+                raise Problem(Kind.MALFORMED, "api_keys: a masked key matches none that is stored.", param="api_keys")
+            keys.append(by_mask[key])
+        elif key.strip():
+            _check_header_value("api_keys", key.strip())
+            keys.append(key.strip())
+    return tuple(dict.fromkeys(keys))
+
+
+def _unmasked_headers(given: Mapping[str, str], known: Mapping[str, str]) -> dict[str, str]:
+    headers = {}
+    for name, value in given.items():
+        if not _HEADER_NAME.fullmatch(name) or name.lower() in FORBIDDEN_HEADERS:
+            raise Problem(Kind.MALFORMED, f"headers: {name[:50]!r} cannot be set.", param="headers")
+        _check_header_value("headers", value)
+        headers[name] = known.get(name, "") if is_masked(value) else value
+    return headers
+
+
+def _check_header_value(field: str, value: str) -> None:
+    if not value.isascii() or not value.isprintable():
+        raise Problem(Kind.MALFORMED, f"{field}: a value holds a character that no header can carry.", param=field)
+
+
+def _checked_tls(tls: Tls) -> Tls:
+    for name in ("ca_file", "client_cert"):
+        path = getattr(tls, name)
+        if path is not None and not Path(path).is_file():
+            raise Problem(Kind.MALFORMED, f"tls.{name}: there is no such file on the server.", param=f"tls.{name}")
+    return tls
+
+
+def shown(row: ConnectionRow) -> dict[str, Any]:
+    """A row as anyone may see it: plain JSON values, secrets masked."""
+    value: dict[str, Any] = msgspec.to_builtins(row)
+    value["api_keys"] = [mask(key) for key in row.api_keys]
+    value["headers"] = {name: mask(text) for name, text in row.headers.items()}
+    return value
+
+
+NOTED = (
+    "name", "kind", "flavour", "base_url", "api_keys", "enable", "prefix_id", "model_ids", "tags", "connection_type",
+    "priority", "weight", "timeouts", "limits", "headers", "tls",
+)  # fmt: skip
+
+
+def _noted(row: ConnectionRow) -> dict[str, Any]:
+    """What the audit log keeps of a connection."""
+    value = shown(row)
+    return {name: value[name] for name in NOTED}
+
+
+async def add(changes: Changes, seal: Seal, actor: Actor, given: Mapping[str, Any], defaults: Timeouts) -> ConnectionRow:
+    """Make a connection. Raises Problem MALFORMED or CONFLICT."""
+    row = build(ConnectionRow(id=ids.row_id(), name="", kind="", base_url="", flavour=""), given, defaults)
+    moment = now()
+    row = replace(row, created_at=moment, updated_at=moment)
+    async with changes.begin(actor) as change:
+        if await queries.id_of_name(change.connection, row.name) is not None:
+            raise Problem(Kind.CONFLICT, f"There is a connection named {row.name!r} already.", param="name")
+        await queries.add(change.connection, row, seal)
+        await change.audit("connection.created", row.id, changes=difference({}, _noted(row)))
+        change.publish()
+    return row
+
+
+async def update(
+    changes: Changes, seal: Seal, actor: Actor, connection_id: str, given: Mapping[str, Any], defaults: Timeouts
+) -> ConnectionRow:
+    """Change a connection; fields that are left out keep their value. Raises Problem."""
+    async with changes.begin(actor) as change:
+        old = await queries.one(change.connection, connection_id, seal)
+        if old is None:
+            raise Problem(Kind.NOT_FOUND, "There is no such connection.")
+        row = replace(build(old, given, defaults), updated_at=now())
+        named = await queries.id_of_name(change.connection, row.name)
+        if named not in (None, row.id):
+            raise Problem(Kind.CONFLICT, f"There is a connection named {row.name!r} already.", param="name")
+        await queries.replace(change.connection, row, seal)
+        await change.audit("connection.updated", row.id, changes=difference(_noted(old), _noted(row)))
+        change.publish()
+    return row
+
+
+async def remove(changes: Changes, seal: Seal, actor: Actor, connection_id: str) -> None:
+    """Remove a connection and its credentials. Raises Problem NOT_FOUND."""
+    async with changes.begin(actor) as change:
+        old = await queries.one(change.connection, connection_id, seal)
+        if old is None:
+            raise Problem(Kind.NOT_FOUND, "There is no such connection.")
+        await queries.remove(change.connection, connection_id)
+        await change.audit("connection.deleted", connection_id, changes=difference(_noted(old), dict.fromkeys(NOTED)))
+        change.publish()

@@ -1,0 +1,186 @@
+"""What each connection offers: fetched off the request path, in parallel, the last good list kept with its age."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from modelyard.canonical.endpoint import Endpoint, Timeouts
+from modelyard.canonical.records import ConnectionRow, Offer
+from modelyard.control.snapshot.compile import compile_connection, request_headers
+from modelyard.core import log
+from modelyard.core.clock import now
+from modelyard.core.errors import Problem
+from modelyard.core.seal import MASK
+from modelyard.dialects.flavours import FLAVOURS, Flavour
+from modelyard.dialects.openai.listing import NotAList
+from modelyard.upstream.client import Client
+
+_log = log.get(__name__)
+
+LIST_SECONDS = 2.0
+MAX_LIST_BYTES = 16 * 1024 * 1024
+
+
+class ListFailed(Exception):
+    """A connection's list of models could not be had. The text is for an administrator and holds no secret."""
+
+
+async def fetch_models(client: Client, row: ConnectionRow) -> list[dict[str, Any]]:
+    """Ask one connection for its models, within LIST_SECONDS in all. Raises ListFailed."""
+    compiled = compile_connection(row)
+    flavour = compiled.flavour
+    endpoint = replace(
+        compiled.connection.endpoint,
+        timeouts=Timeouts(connect=LIST_SECONDS, first_byte=LIST_SECONDS, idle=LIST_SECONDS),
+    )
+    key = row.api_keys[0] if row.api_keys else None
+    own = {**dict(flavour.listing_headers), **{name.lower(): value for name, value in row.headers.items()}}
+    try:
+        async with asyncio.timeout(LIST_SECONDS):
+            status, body = await _get(client, endpoint, flavour, request_headers(flavour.listing_credential, key, own))
+    except TimeoutError:
+        raise ListFailed(f"it did not answer within {LIST_SECONDS:.0f} s") from None
+    except Problem as problem:
+        raise ListFailed(problem.message) from None
+    if status in (401, 403):
+        raise ListFailed(f"it refused the credentials (status {status}): check the API key")
+    if status == 404:
+        raise ListFailed(f"it has no list of models at {flavour.models_path}: check the base URL and the kind")
+    if status != 200:
+        raise ListFailed(f"it answered with status {status}")
+    try:
+        return flavour.read_models(body)
+    except NotAList as error:
+        raise ListFailed(_without(row, str(error))) from None
+
+
+async def _get(
+    client: Client, endpoint: Endpoint, flavour: Flavour, headers: tuple[tuple[str, str], ...]
+) -> tuple[int, bytes]:
+    answer = await client.send(endpoint, "GET", flavour.models_path, headers, b"", stream=False)
+    try:
+        return answer.status, await answer.read(MAX_LIST_BYTES)
+    finally:
+        answer.abort()
+
+
+def _without(row: ConnectionRow, text: str) -> str:
+    for key in row.api_keys:
+        text = text.replace(key, MASK)
+    return text
+
+
+class Discovery:
+    """Refreshes every connection's list each `interval` seconds, and at once when told to. `interval` 0: only then."""
+
+    def __init__(
+        self,
+        client: Client,
+        connections: Callable[[], Iterable[ConnectionRow]],
+        offer: Callable[[Mapping[str, Offer]], None],
+        interval: float,
+    ) -> None:
+        self._client = client
+        self._connections = connections
+        self._offer = offer
+        self._interval = interval
+        self._asked = asyncio.Event()
+        self._refreshing = asyncio.Lock()
+        self._settings: dict[str, ConnectionRow] = {}
+        self.offers: dict[str, Offer] = {}
+
+    async def run(self) -> None:
+        """Refresh for ever."""
+        while True:
+            self._asked.clear()
+            await self.refresh()
+            try:
+                async with asyncio.timeout(self._interval or None):
+                    await self._asked.wait()
+            except TimeoutError:
+                pass
+
+    def soon(self) -> None:
+        """Refresh in the background: nobody waits for a backend."""
+        self._asked.set()
+
+    async def refresh(self) -> None:
+        """Ask every connection now and publish what is new."""
+        async with self._refreshing:
+            rows = [row for row in self._connections() if row.enable]
+            found: dict[str, Offer] = {}
+            async with asyncio.TaskGroup() as group:
+                for row in rows:
+                    group.create_task(self._refresh_one(row, found))
+            self._take(rows, found)
+
+    async def refresh_connection(self, row: ConnectionRow) -> Offer:
+        """Ask one connection now, after it was made or changed, and publish what is new."""
+        found: dict[str, Offer] = {}
+        await self._refresh_one(row, found)
+        self._take([row, *(other for other in self._connections() if other.enable)], {**self.offers, **found})
+        return found[row.id]
+
+    async def _refresh_one(self, row: ConnectionRow, found: dict[str, Offer]) -> None:
+        before = self._settings.get(row.id)
+        moved = before is not None and (before.base_url, before.kind) != (row.base_url, row.kind)
+        known = Offer() if moved else self.offers.get(row.id, Offer())
+        try:
+            models = await fetch_models(self._client, row)
+        except ListFailed as failed:
+            if known.error is None:
+                _log.warning("a connection gives no list of models", connection=row.name, reason=str(failed))
+            found[row.id] = replace(known, error=str(failed))
+        else:
+            same = known.fetched_at is not None and list(known.models) == models
+            found[row.id] = Offer(models=known.models if same else models, fetched_at=now())
+        self._settings[row.id] = row
+
+    def _take(self, rows: list[ConnectionRow], found: Mapping[str, Offer]) -> None:
+        names = {row.id for row in rows}
+        offers = {connection_id: offer for connection_id, offer in found.items() if connection_id in names}
+        # Ages and errors change all the time; only other models make another snapshot.
+        news = {key: value.models for key, value in offers.items()} != {
+            key: value.models for key, value in self.offers.items()
+        }
+        self.offers = offers
+        if news:
+            self._offer(offers)
+
+
+# Where the usual local servers listen. Several answer on one port; what they say tells them apart.
+LOCAL_PORTS: Mapping[int, tuple[str, ...]] = {
+    11434: ("ollama",),
+    8080: ("llama.cpp",),
+    8000: ("vllm",),
+    1234: ("lmstudio",),
+}
+
+
+async def find_local(client: Client, taken: Iterable[str]) -> list[ConnectionRow]:
+    """Backends that answer on this machine and are not connected yet. They are offered, never added."""
+    found: list[ConnectionRow] = []
+    known = {url.rstrip("/").replace("localhost", "127.0.0.1") for url in taken}
+
+    async def look(port: int, name: str) -> None:
+        flavour = FLAVOURS[name]
+        url = f"http://127.0.0.1:{port}"
+        if any(other == url or other.startswith(url + "/") for other in known):
+            return
+        row = ConnectionRow(
+            id=f"local-{port}", name=name, kind=flavour.kind, base_url=url, flavour=name, connection_type="local"
+        )
+        try:
+            models = await fetch_models(client, row)
+        except ListFailed:
+            return
+        if name == "llama.cpp" and any(model.get("owned_by") not in (None, "llamacpp") for model in models):
+            row = replace(row, name="localai", flavour="localai")
+        found.append(replace(row, model_ids=tuple(str(model["id"]) for model in models)))
+
+    async with asyncio.TaskGroup() as group:
+        for port, names in LOCAL_PORTS.items():
+            for name in names:
+                group.create_task(look(port, name))
+    return sorted(found, key=lambda row: row.id)

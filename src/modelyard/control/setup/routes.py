@@ -1,0 +1,39 @@
+"""`POST /api/v1/setup`."""
+
+from fastapi import APIRouter, Request, Response
+
+from modelyard.control.context import Parts
+from modelyard.control.people.routes import set_cookie
+from modelyard.control.people.throttle import SignInThrottle
+from modelyard.control.setup import service
+from modelyard.control.setup.schemas import SetUp, SetUpDone
+from modelyard.core.errors import Kind, Problem
+
+
+def router(throttle: SignInThrottle) -> APIRouter:
+    """The one route; guessing is slowed down together with sign-in."""
+    routes = APIRouter(tags=["setup"])
+
+    @routes.post("/setup")
+    async def set_up(form: SetUp, request: Request, response: Response, parts: Parts) -> SetUpDone:
+        """Make the first administrator with the one-time link's token."""
+        address = request.client.host if request.client else ""
+        throttle.check("setup", address)
+        try:
+            user, token, key = await service.set_up(
+                parts.changes,
+                parts.seal,
+                token=form.token,
+                email=form.email,
+                password=form.password,
+                address=address,
+                session_seconds=parts.session_seconds,
+            )
+        except Problem as problem:
+            if problem.kind is Kind.FORBIDDEN:
+                throttle.failed("setup", address)
+            raise
+        set_cookie(response, request, token, parts.session_seconds)
+        return SetUpDone(token=token, id=user.id, email=user.email, name=user.name, role=user.role, key=key)
+
+    return routes

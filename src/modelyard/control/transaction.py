@@ -1,0 +1,97 @@
+"""One change: rows, audit entry and the new version of the snapshot stand or fall together."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import insert, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from modelyard.core import ids
+from modelyard.core.clock import now
+from modelyard.db.engine import Database
+from modelyard.db.schema import audit, publication
+
+CHANNEL = "modelyard_publication"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Actor:
+    """Who makes a change and from where. `key_id` is empty for a session or the command line."""
+
+    user_id: str
+    key_id: str = ""
+    address: str = ""
+    request_id: str = ""
+
+
+COMMAND_LINE = Actor(user_id="command-line")
+SYSTEM = Actor(user_id="system")
+
+
+class Change:
+    """What a service does within one transaction."""
+
+    def __init__(self, connection: AsyncConnection, actor: Actor) -> None:
+        self.connection = connection
+        self.actor = actor
+        self.publishes = False
+
+    async def audit(
+        self,
+        action: str,
+        entity_id: str,
+        *,
+        changes: Mapping[str, Any] | None = None,
+        description: str | None = None,
+    ) -> None:
+        """Note what is being changed: `action` is `<entity type>.<verb>`, `changes` is field -> {old, new}, secrets masked."""
+        actor = self.actor
+        metadata = {"key_id": actor.key_id, "address": actor.address, "request_id": actor.request_id}
+        await self.connection.execute(
+            insert(audit).values(
+                id=ids.row_id(),
+                user_id=actor.user_id,
+                action=action,
+                entity_type=action.partition(".")[0],
+                entity_id=entity_id,
+                description=description,
+                changes=dict(changes) if changes else None,
+                audit_metadata={name: value for name, value in metadata.items() if value} or None,
+                created_at=now(),
+            )
+        )
+
+    def publish(self) -> None:
+        """This change matters to the data plane: publish a new snapshot when it is committed."""
+        self.publishes = True
+
+
+class Changes:
+    """Begins changes. After a commit that matters, `refresh` runs before the change is over: the worker that answers
+    a management call serves the new snapshot already."""
+
+    def __init__(self, database: Database, refresh: Callable[[], Awaitable[None]]) -> None:
+        self.database = database
+        self._refresh = refresh
+
+    @asynccontextmanager
+    async def begin(self, actor: Actor) -> AsyncIterator[Change]:
+        """One transaction by one actor. Rolled back when the block raises."""
+        async with self.database.write() as connection:
+            change = Change(connection, actor)
+            yield change
+            if change.publishes:
+                await connection.execute(update(publication).values(version=publication.c.version + 1))
+                if not self.database.is_sqlite:
+                    await connection.execute(text(f"NOTIFY {CHANNEL}"))
+        if change.publishes:
+            await self._refresh()
+
+
+def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Field -> {old, new} for the fields that differ."""
+    return {
+        name: {"old": old.get(name), "new": value} for name, value in new.items() if old.get(name) != value
+    }

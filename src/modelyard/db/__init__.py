@@ -1,0 +1,1 @@
+"""Floor 2: the database. Tables, engine, migrations, the ledger file."""

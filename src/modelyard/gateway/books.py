@@ -1,0 +1,71 @@
+"""The books of one call: opened before it leaves, closed once, however it ends."""
+
+import time
+
+from modelyard.canonical.record import ERROR, CallRecord
+from modelyard.canonical.usage import Usage
+from modelyard.core.errors import Problem
+from modelyard.gateway.journal import PROGRESS_SECONDS, Journal, Segment
+from modelyard.gateway.limits import Limiter, Reservation
+
+
+class OpenBooks:
+    """What a running call has reserved and written down. `close` settles both and may be called again without effect."""
+
+    __slots__ = ("_closed", "_held", "_journal", "_limiter", "_noted", "_segment", "_started", "record")
+
+    def __init__(
+        self, record: CallRecord, started: float, journal: Journal, limiter: Limiter, held: list[Reservation]
+    ) -> None:
+        self.record = record
+        self._started = started
+        self._journal = journal
+        self._limiter = limiter
+        self._held = held
+        self._segment: Segment | None = None
+        self._noted = started
+        self._closed = False
+
+    def leaves(self) -> None:
+        """The call is about to leave: its intent is in the journal before anything is sent."""
+        self.record.attempts += 1
+        if self._segment is None:
+            self._segment = self._journal.intent(self.record)
+
+    def first_byte(self) -> None:
+        """The backend has begun to answer."""
+        self.record.first_byte_ms = round((time.monotonic() - self._started) * 1000)
+
+    def progress(self, deltas: int) -> None:
+        """Note how far a stream has come, at most every 250 ms."""
+        now = time.monotonic()
+        if now - self._noted >= PROGRESS_SECONDS:
+            self._noted = now
+            self._journal.progress(self.record.id, deltas)
+
+    def close(self, status: str, usage: Usage | None, deltas: int = 0, error: Problem | None = None) -> None:
+        """The call is over. Without the backend's usage the prompt estimate and the passed deltas stand in for it."""
+        if self._closed:
+            return
+        self._closed = True
+        record, segment = self.record, self._segment
+        if usage is not None:
+            record.input, record.cached_input, record.cache_write = usage.input, usage.cached_input, usage.cache_write
+            record.output, record.reasoning = usage.output, usage.reasoning
+            record.estimated = False
+        elif status == ERROR and deltas == 0:
+            record.input = 0  # nothing was produced: the backend refused or failed before its first token
+        else:
+            record.output = deltas
+            record.estimated = True
+        if self._held:
+            total = record.input + record.cached_input + record.cache_write + record.output + record.reasoning
+            self._limiter.settle(self._held, total, time.monotonic())
+        if segment is None:
+            return
+        record.status = status
+        record.error = error.kind.code if error is not None else ""
+        record.ended_at = record.started_at + round((time.monotonic() - self._started) * 1000)
+        self._journal.settle(record, segment)
+
+

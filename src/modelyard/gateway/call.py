@@ -1,0 +1,36 @@
+"""What goes into the pipeline and what comes out of it."""
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+
+from modelyard.core.raw import Fields
+from modelyard.dialects.dialect import Dialect, Head
+
+
+@dataclass(slots=True, kw_only=True)
+class Call:
+    """One request as a door hands it to the pipeline. `received` is monotonic seconds, `size` the body's bytes,
+    `digest` that of the credential it carries."""
+
+    id: str
+    dialect: Dialect
+    operation: str
+    fields: Fields
+    head: Head
+    size: int
+    digest: bytes | None
+    received: float
+    dry_run: bool = False
+
+
+Headers = list[tuple[bytes, bytes]]
+
+
+@dataclass(slots=True, kw_only=True)
+class Reply:
+    """The answer to a call: a whole body, or a stream that must be closed (`aclose`) however it ends."""
+
+    status: int
+    headers: Headers
+    body: bytes = b""
+    stream: AsyncGenerator[bytes, None] | None = None

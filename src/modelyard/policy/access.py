@@ -1,0 +1,40 @@
+"""Who may use which model. Deny by default: every path to `True` is written here."""
+
+from collections.abc import Iterator
+
+from modelyard.canonical.snapshot import PENDING, Model, Principal, Readers, Snapshot
+
+
+def reads(principal: Principal, readers: Readers, owner_id: str | None) -> bool:
+    """True when this object is open to the caller by role, ownership or grant."""
+    if principal.is_admin or (owner_id is not None and owner_id == principal.user_id):
+        return True
+    return (
+        readers.everyone
+        or principal.user_id in readers.user_ids
+        or not readers.group_ids.isdisjoint(principal.group_ids)
+    )
+
+
+def may_use(principal: Principal, model: Model, snapshot: Snapshot) -> bool:
+    """True when the caller may run this model. A preset opens its base only when its owner may use that base."""
+    if principal.role == PENDING:
+        return False
+    if snapshot.open_catalogue:
+        return True
+    if not reads(principal, model.readers, model.owner_id):
+        return False
+    base = model.base
+    return base is None or model.opens_base or reads(principal, base.readers, base.owner_id)
+
+
+def in_scope(principal: Principal, model: Model) -> bool:
+    """True when the credential used is not confined to other models."""
+    return principal.models is None or model.id in principal.models
+
+
+def usable(principal: Principal, snapshot: Snapshot) -> Iterator[Model]:
+    """The models that the caller may run with this credential, in catalogue order."""
+    for model in snapshot.models.values():
+        if in_scope(principal, model) and may_use(principal, model, snapshot):
+            yield model

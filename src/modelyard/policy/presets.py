@@ -1,0 +1,120 @@
+"""What a preset lays over a request: stored parameters read once, at compile time, into values ready to be set.
+
+Casts and names follow the specification's parameter table (behaviour facts, section 7.1). The request wins over the
+preset unless the preset locks the parameter; `preset_wins` is the setting for the old order.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from modelyard.canonical.snapshot import Preset, Principal
+from modelyard.core import raw
+
+# Settings of the chat application, never sent to an upstream.
+APPLICATION_ONLY = frozenset(
+    {
+        "stream_response", "stream_delta_chunk_size", "function_calling", "reasoning_tags", "system", "custom_params",
+        "compact_token_threshold", "note_id", "tool_approval_mode", "model_controls", "locked",
+    }
+)  # fmt: skip
+
+
+def _strings(value: Any) -> list[str]:
+    items = value if isinstance(value, list) else [value]
+    return [str(item) for item in items]
+
+
+def _truth(value: Any) -> bool:
+    return value.strip().lower() == "true" if isinstance(value, str) else bool(value)
+
+
+CASTS: Mapping[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(
+        (
+            "temperature", "top_p", "min_p", "frequency_penalty", "presence_penalty", "mirostat_eta", "mirostat_tau",
+            "repeat_penalty",
+        ),
+        float,
+    ),
+    **dict.fromkeys(
+        (
+            "max_tokens", "num_predict", "mirostat", "num_ctx", "num_batch", "num_keep", "repeat_last_n", "top_k",
+            "num_gpu", "num_thread",
+        ),
+        int,
+    ),
+    **dict.fromkeys(("use_mmap", "use_mlock"), _truth),
+    "reasoning_effort": str,
+    "stop": _strings,
+}  # fmt: skip
+
+
+class BadParameter(ValueError):
+    """A stored parameter has a value that its type refuses."""
+
+
+def read_preset(params: Mapping[str, Any], *, preset_wins: bool = False) -> Preset:
+    """The overlay of a catalogue row's `params`. Raises BadParameter."""
+    custom = {name: _parsed(value) for name, value in (params.get("custom_params") or {}).items()}
+    merged = _deep_merge({name: value for name, value in params.items() if name not in APPLICATION_ONLY}, custom)
+    values = {name: _cast(name, value) for name, value in merged.items() if value is not None}
+    system = params.get("system")
+    return Preset(
+        params=values,
+        locked=frozenset(values) if preset_wins else frozenset(params.get("locked") or ()),
+        system=system if isinstance(system, str) and system.strip() else None,
+    )
+
+
+def _cast(name: str, value: Any) -> Any:
+    cast = CASTS.get(name)
+    if cast is None:
+        return value
+    try:
+        return cast(value)
+    except (TypeError, ValueError):
+        raise BadParameter(f"params.{name} cannot be {value!r}") from None
+
+
+def _parsed(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        return raw.value_of(msgspec.Raw(value.encode()))
+    except raw.NotJson:
+        return value
+
+
+def _deep_merge(under: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(under)
+    for name, value in over.items():
+        below = merged.get(name)
+        merged[name] = _deep_merge(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged
+
+
+_VARIABLE = re.compile(r"\{\{\s*([A-Z_]+)\s*\}\}")
+
+VARIABLES: Mapping[str, Callable[[Principal, datetime], str]] = {
+    "CURRENT_DATE": lambda principal, now: f"{now:%Y-%m-%d}",
+    "CURRENT_TIME": lambda principal, now: f"{now:%I:%M:%S %p}",
+    "CURRENT_DATETIME": lambda principal, now: f"{now:%Y-%m-%d %I:%M:%S %p}",
+    "CURRENT_WEEKDAY": lambda principal, now: f"{now:%A}",
+    "CURRENT_TIMEZONE": lambda principal, now: f"{now:%Z}",
+    "USER_NAME": lambda principal, now: principal.name or "Unknown",
+    "USER_EMAIL": lambda principal, now: principal.email or "Unknown",
+}
+
+
+def fill_in(text: str, principal: Principal, now: datetime) -> str:
+    """A system prompt with its variables filled in: a closed set, anything else stays as it was written."""
+
+    def value(match: re.Match[str]) -> str:
+        variable = VARIABLES.get(match[1])
+        return match[0] if variable is None else variable(principal, now)
+
+    return _VARIABLE.sub(value, text) if "{{" in text else text

@@ -1,0 +1,39 @@
+"""In which order a call tries its targets. A strategy is a pure function and a row in STRATEGIES."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from modelyard.canonical.snapshot import Target
+
+Strategy = Callable[[Sequence[Target], float], Sequence[Target]]
+
+# Answers after which another target may do better. 408 and 409 are transient at the providers that send them.
+RETRYABLE_STATUS = frozenset({408, 409, 429, 500, 502, 503, 504, 529})
+
+# Upstreams that refuse our credential: the caller's own request is not at fault, another key may be accepted.
+REFUSED_CREDENTIAL = frozenset({401, 403})
+
+
+def by_priority(targets: Sequence[Target], draw: float) -> Sequence[Target]:
+    """Highest priority first; within one priority by weighted lot, so keys and hosts share the load.
+
+    `draw` is a random number in [0, 1).
+    """
+    if len(targets) < 2:
+        return targets
+    tiers: dict[int, list[Target]] = {}
+    for target in targets:
+        tiers.setdefault(target.connection.priority, []).append(target)
+    return [target for priority in sorted(tiers, reverse=True) for target in _drawn(tiers[priority], draw)]
+
+
+def _drawn(tier: list[Target], draw: float) -> list[Target]:
+    """The tier rotated to the target that the lot falls on."""
+    mark = draw * sum(target.connection.weight for target in tier)
+    for index, target in enumerate(tier):
+        mark -= target.connection.weight
+        if mark < 0:
+            return tier[index:] + tier[:index]
+    return tier
+
+
+STRATEGIES: Mapping[str, Strategy] = {"priority": by_priority}

@@ -1,0 +1,204 @@
+"""`yard.yaml`: connections, the owners of keys, and catalogue rows as a file. In force and read-only while it is used.
+
+Its JSON schema is published as `docs/yard.schema.json`. A value of the form `${NAME}` is taken from the environment.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from modelyard.canonical.endpoint import Timeouts
+from modelyard.canonical.records import FILE, ConnectionRow, CredentialRow, Declared, GrantRow, ModelRow, UserRow
+from modelyard.canonical.snapshot import Limits
+from modelyard.control.catalogue.service import grants_of
+from modelyard.control.connections.schemas import ConnectionFields, Kind, Name
+from modelyard.control.connections.service import build
+from modelyard.control.keys.schemas import KeyLimits
+from modelyard.core.clock import now
+from modelyard.core.errors import Problem
+from modelyard.core.seal import Seal, mask
+from modelyard.policy.presets import BadParameter, read_preset
+from modelyard.settings import MIN_ADMIN_KEY_LENGTH, SettingsError
+
+Id = Annotated[str, Field(min_length=1, max_length=256)]
+
+
+class YardConnection(ConnectionFields):
+    """A connection, with the fields of `POST /api/v1/connections`."""
+
+    name: Name
+    kind: Kind
+    base_url: str = Field(max_length=2000)
+
+
+class YardKey(BaseModel):
+    """An API key of a user, taken as it is: give it as `${NAME}`, at least 32 characters."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(min_length=1, max_length=100)
+    key: str = Field(min_length=MIN_ADMIN_KEY_LENGTH)
+    models: list[str] | None = None
+    dialects: list[Literal["openai", "anthropic", "ollama"]] | None = None
+    expires_at: int | None = Field(None, description="Unix seconds")
+    limits: KeyLimits | None = None
+
+
+class YardUser(BaseModel):
+    """A person or service that owns keys."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    email: str = Field(max_length=254)
+    name: str = ""
+    role: Literal["pending", "user", "admin"] = "user"
+    keys: list[YardKey] = []
+
+
+class YardModel(BaseModel):
+    """A catalogue row: an override of a base model (no base_model_id) or a preset over one.
+
+    `access_control`: left out is private, null is public, else `{read: {user_ids, group_ids}, write: {...}}`; a user
+    that this file declares is named by e-mail address.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: Id
+    name: str | None = None
+    base_model_id: Id | None = None
+    params: dict[str, Any] = {}
+    meta: dict[str, Any] = {}
+    is_active: bool = True
+    access_control: dict[str, Any] | None = {}
+
+
+class Yard(BaseModel):
+    """The whole file."""
+
+    model_config = ConfigDict(extra="forbid", title="yard.yaml")
+
+    connections: list[YardConnection] = []
+    users: list[YardUser] = []
+    models: list[YardModel] = []
+
+
+_REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+def read(path: Path, environment: Mapping[str, str], seal: Seal, timeouts: Timeouts) -> Declared:
+    """What a file declares. Raises SettingsError with the place and the fault."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise SettingsError(
+            f"MODELYARD_CONFIG: {path} cannot be read ({error.strerror}). Example: MODELYARD_CONFIG=yard.yaml"
+        ) from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"{path}: it is not UTF-8 text.") from None
+    try:
+        content = yaml.safe_load(text)
+        yard = Yard.model_validate(_with_references(content or {}, environment, path))
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{path}: it is not YAML: {' '.join(str(error).split())}.") from None
+    except ValidationError as error:
+        faults = [f"{path}: {'.'.join(map(str, fault['loc']))}: {fault['msg']}." for fault in error.errors()]
+        raise SettingsError("\n".join(faults)) from None
+    return _declared(yard, path, seal, timeouts)
+
+
+def _with_references(value: Any, environment: Mapping[str, str], path: Path) -> Any:
+    """The content with `${NAME}` replaced. After YAML has been read, so that a value can never become structure."""
+
+    def found(match: re.Match[str]) -> str:
+        if match[1] not in environment:
+            raise SettingsError(f"{path}: ${{{match[1]}}} is not set in the environment.")
+        return environment[match[1]]
+
+    if isinstance(value, str):
+        return _REFERENCE.sub(found, value)
+    if isinstance(value, list):
+        return [_with_references(item, environment, path) for item in value]
+    if isinstance(value, dict):
+        return {key: _with_references(item, environment, path) for key, item in value.items()}
+    return value
+
+
+def _declared(yard: Yard, path: Path, seal: Seal, timeouts: Timeouts) -> Declared:
+    by_email = {user.email.lower(): f"file-{user.email.lower()}" for user in yard.users}
+    models, grants = _models(yard, path, by_email)
+    return Declared(
+        connections=_connections(yard, path, timeouts),
+        users=[
+            UserRow(id=by_email[user.email.lower()], email=user.email.lower(), name=user.name or user.email,
+                    role=user.role, source=FILE)
+            for user in yard.users
+        ],
+        credentials=[
+            CredentialRow(
+                id=f"file-{user.email.lower()}-{key.name}",
+                user_id=by_email[user.email.lower()],
+                digest=seal.digest(key.key),
+                name=key.name,
+                hint=mask(key.key),
+                models=None if key.models is None else tuple(key.models),
+                dialects=None if key.dialects is None else tuple(key.dialects),
+                limits=Limits(**(key.limits.model_dump() if key.limits else {})),
+                expires_at=key.expires_at,
+                source=FILE,
+            )
+            for user in yard.users
+            for key in user.keys
+        ],
+        models=models,
+        grants=grants,
+    )  # fmt: skip
+
+
+def _connections(yard: Yard, path: Path, timeouts: Timeouts) -> list[ConnectionRow]:
+    rows = []
+    for connection in yard.connections:
+        row = ConnectionRow(id=f"file-{connection.name}", name="", kind="", base_url="", flavour="", source=FILE)
+        try:
+            rows.append(build(row, connection.model_dump(exclude_unset=True), timeouts))
+        except Problem as problem:
+            raise SettingsError(f"{path}: connection {connection.name}: {problem.message}") from None
+    _no_twins(path, "connections", [row.name for row in rows])
+    return rows
+
+
+def _models(yard: Yard, path: Path, by_email: Mapping[str, str]) -> tuple[list[ModelRow], list[GrantRow]]:
+    rows, grants = [], []
+    moment = now()
+    for model in yard.models:
+        try:
+            read_preset(model.params)
+            grants += grants_of(model.id, model.access_control, by_email)
+        except (BadParameter, Problem) as error:
+            raise SettingsError(f"{path}: model {model.id}: {error}") from None
+        rows.append(
+            ModelRow(
+                id=model.id,
+                user_id=None,
+                name=model.name or model.id,
+                base_model_id=model.base_model_id,
+                params=model.params,
+                meta=model.meta,
+                is_active=model.is_active,
+                source=FILE,
+                created_at=moment,
+                updated_at=moment,
+            )
+        )
+    _no_twins(path, "models", [row.id for row in rows])
+    return rows, grants
+
+
+def _no_twins(path: Path, what: str, names: list[str]) -> None:
+    twins = sorted({name for name in names if names.count(name) > 1})
+    if twins:
+        raise SettingsError(f"{path}: {what}: {', '.join(twins)} is there more than once.")
