@@ -16,9 +16,7 @@ BUILT_IN_ADMINISTRATOR = "built-in-administrator"
 
 def default_timeouts(settings: Settings) -> Timeouts:
     """The timeouts of a connection that names none."""
-    return Timeouts(
-        connect=settings.connect_timeout, first_byte=settings.request_timeout, idle=settings.idle_timeout
-    )
+    return Timeouts(connect=settings.connect_timeout, first_byte=settings.request_timeout, idle=settings.idle_timeout)
 
 
 def from_environment(settings: Settings, seal: Seal) -> Declared:

@@ -214,9 +214,7 @@ class Supervisor:
             time.sleep(RESPAWN_SECONDS)
         descriptor = self._listener.fileno()
         command = [sys.executable, "-m", "modelyard", WORKER_FLAG, str(number), str(descriptor), str(life_line)]
-        self._workers[number] = subprocess.Popen(
-            command, pass_fds=(descriptor, life_line), env=self._environment
-        )
+        self._workers[number] = subprocess.Popen(command, pass_fds=(descriptor, life_line), env=self._environment)
 
     def _end(self) -> None:
         self._ending = True
@@ -234,6 +232,6 @@ def _run(work: Coroutine[Any, Any, Any]) -> Any:
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     if sys.platform == "win32":
         return None
-    import uvloop  # noqa: PLC0415 - not there on Windows
+    import uvloop
 
     return uvloop.new_event_loop

@@ -241,7 +241,9 @@ def read_environment(directory: Path | None = None) -> dict[str, str]:
 
 def load(overrides: Mapping[str, Any], environment: Mapping[str, str]) -> Settings:
     """Settings from the environment, with the command line's options (by field name) over them. Raises SettingsError."""
-    numbered = sorted((int(match[1]), value) for name, value in environment.items() if (match := _NUMBERED_KEY.fullmatch(name)))
+    numbered = sorted(
+        (int(match[1]), value) for name, value in environment.items() if (match := _NUMBERED_KEY.fullmatch(name))
+    )
     by_alias = {field.alias: name for name, field in Settings.model_fields.items()}
     values: dict[str, Any] = {by_alias[name]: value for name, value in environment.items() if name in by_alias}
     values["openai_numbered_keys"] = [value for _, value in numbered]
@@ -249,7 +251,9 @@ def load(overrides: Mapping[str, Any], environment: Mapping[str, str]) -> Settin
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
-        raise SettingsError("\n".join(_told(fault["loc"], fault["msg"], fault.get("input")) for fault in error.errors())) from None
+        raise SettingsError(
+            "\n".join(_told(fault["loc"], fault["msg"], fault.get("input")) for fault in error.errors())
+        ) from None
 
 
 def unknown_names(environment: Mapping[str, str]) -> list[str]:

@@ -101,9 +101,7 @@ class Management:
         shown = presented(scope["headers"])
         if shown is None or scope["path"] in OPEN:
             if scope["path"] not in OPEN:
-                raise Problem(
-                    Kind.UNAUTHENTICATED, "Sign in, or send an API key as `Authorization: Bearer sk-my-...`."
-                )
+                raise Problem(Kind.UNAUTHENTICATED, "Sign in, or send an API key as `Authorization: Bearer sk-my-...`.")
             return
         if shown.ambient and forged(scope["method"], scope["headers"]):
             raise Problem(Kind.FORBIDDEN, "This request came from another site's page and was refused.")

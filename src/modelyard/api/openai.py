@@ -80,13 +80,16 @@ class OpenAIDoors:
         path: str = scope["path"].rstrip("/")
         if path != MODELS and not path.startswith(MODELS + "/"):
             raise Problem(
-                Kind.NOT_FOUND, f"There is nothing at {scope['path'][:200]}. The API is described at /api/v1/openapi.json."
+                Kind.NOT_FOUND,
+                f"There is nothing at {scope['path'][:200]}. The API is described at /api/v1/openapi.json.",
             )
         self._only(scope, "GET")
         snapshot = self._published.snapshot
         principal = authenticate(snapshot, self._digest(scope), time.time(), OPENAI.name)
         if path == MODELS:
-            body = b'{"object":"list","data":[' + b",".join([model.entry for model in usable(principal, snapshot)]) + b"]}"
+            body = (
+                b'{"object":"list","data":[' + b",".join([model.entry for model in usable(principal, snapshot)]) + b"]}"
+            )
         else:
             name = path.removeprefix(MODELS + "/")
             body = authorise(principal, find(snapshot, name), snapshot, name).entry
@@ -132,4 +135,7 @@ class OpenAIDoors:
 
 
 def _fault(call_id: str) -> Problem:
-    return Problem(Kind.INTERNAL, f"Modelyard failed to handle this call. The operator finds the reason in the log under {call_id}.")
+    return Problem(
+        Kind.INTERNAL,
+        f"Modelyard failed to handle this call. The operator finds the reason in the log under {call_id}.",
+    )

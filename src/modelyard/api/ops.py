@@ -78,7 +78,11 @@ class CallMetrics(Collector):
             ended,
             GaugeMetricFamily("modelyard_calls_running", "Calls in progress.", value=journal.running),
             GaugeMetricFamily("modelyard_models", "Names in the catalogue.", value=len(snapshot.models)),
-            GaugeMetricFamily("modelyard_snapshot_version", "Version in force in this process.", value=snapshot.version),
+            GaugeMetricFamily(
+                "modelyard_snapshot_version", "Version in force in this process.", value=snapshot.version
+            ),
             GaugeMetricFamily("modelyard_journal_waiting_bytes", "Journal not yet in the ledger.", value=waiting),
-            GaugeMetricFamily("modelyard_journal_degraded", "1 while the disk refuses it.", value=int(journal.degraded)),
+            GaugeMetricFamily(
+                "modelyard_journal_degraded", "1 while the disk refuses it.", value=int(journal.degraded)
+            ),
         ]

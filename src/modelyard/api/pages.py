@@ -167,4 +167,6 @@ def _page(root: str, title: str, content: str, status: int = 200) -> Reply:
 <title>{escape(title)}</title><link rel="stylesheet" href="{escape(root)}{STYLE}"></head>
 <body><main><h1>{escape(title)}</h1>{content}</main></body></html>
 """
-    return Reply(status=status, headers=[(b"content-type", b"text/html; charset=utf-8"), *_SECURITY], body=body.encode())
+    return Reply(
+        status=status, headers=[(b"content-type", b"text/html; charset=utf-8"), *_SECURITY], body=body.encode()
+    )

@@ -34,9 +34,9 @@ def serve(
             "setup_link": setup_link,
         }
     )
-    from modelyard import serve as server  # noqa: PLC0415 - the whole server, which other commands do not need
-    from modelyard.db.migrate import MigrationFailed  # noqa: PLC0415
-    from modelyard.settings import SettingsError  # noqa: PLC0415
+    from modelyard import serve as server
+    from modelyard.db.migrate import MigrationFailed
+    from modelyard.settings import SettingsError
 
     try:
         server.run(settings, environment)
@@ -49,9 +49,9 @@ def migrate(
 ) -> None:
     """Bring the databases to this version's schema. `serve` does it too; here it can be done ahead."""
     settings, _ = settings_for({"data_dir": data_dir})
-    from modelyard.db.migrate import MigrationFailed  # noqa: PLC0415
-    from modelyard.settings import SettingsError  # noqa: PLC0415
-    from modelyard.stores import open_stores  # noqa: PLC0415
+    from modelyard.db.migrate import MigrationFailed
+    from modelyard.settings import SettingsError
+    from modelyard.stores import open_stores
 
     async def run() -> bool:
         stores = open_stores(settings)
@@ -75,6 +75,6 @@ def is_worker(arguments: Sequence[str]) -> bool:
 def work(arguments: Sequence[str]) -> None:
     """Be a worker."""
     settings, _ = settings_for({})
-    from modelyard import serve as server  # noqa: PLC0415
+    from modelyard import serve as server
 
     server.run_worker(settings, arguments[2:])

@@ -47,9 +47,7 @@ class Context:
     def actor(self) -> Actor:
         """Who the audit log names."""
         key_id = self.principal.credential_id if self.principal.credential_kind != "session" else ""
-        return Actor(
-            user_id=self.principal.user_id, key_id=key_id, address=self.address, request_id=self.request_id
-        )
+        return Actor(user_id=self.principal.user_id, key_id=key_id, address=self.address, request_id=self.request_id)
 
 
 class Done(BaseModel):

@@ -92,6 +92,4 @@ class Changes:
 
 def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Field -> {old, new} for the fields that differ."""
-    return {
-        name: {"old": old.get(name), "new": value} for name, value in new.items() if old.get(name) != value
-    }
+    return {name: {"old": old.get(name), "new": value} for name, value in new.items() if old.get(name) != value}

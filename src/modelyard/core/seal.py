@@ -22,7 +22,9 @@ class Seal:
     """
 
     def __init__(self, secret_key: str) -> None:
-        self._pepper = hashlib.blake2b(secret_key.split(",")[0].strip().encode(), person=b"token-digest", digest_size=32).digest()
+        self._pepper = hashlib.blake2b(
+            secret_key.split(",", maxsplit=1)[0].strip().encode(), person=b"token-digest", digest_size=32
+        ).digest()
         self._fernet = MultiFernet([_fernet(part.strip()) for part in secret_key.split(",") if part.strip()])
 
     def digest(self, token: str) -> bytes:
@@ -38,11 +40,15 @@ class Seal:
         try:
             return self._fernet.decrypt(sealed.encode()).decode()
         except InvalidToken:
-            raise CannotOpen("a stored credential cannot be opened: MODELYARD_SECRET_KEY is not the one it was sealed with") from None
+            raise CannotOpen(
+                "a stored credential cannot be opened: MODELYARD_SECRET_KEY is not the one it was sealed with"
+            ) from None
 
 
 def _fernet(secret: str) -> Fernet:
-    return Fernet(base64.urlsafe_b64encode(hashlib.blake2b(secret.encode(), person=b"credential", digest_size=32).digest()))
+    return Fernet(
+        base64.urlsafe_b64encode(hashlib.blake2b(secret.encode(), person=b"credential", digest_size=32).digest())
+    )
 
 
 def new_token(prefix: str) -> str:

@@ -79,8 +79,8 @@ async def downgrade(database: Database, line: Line, to: str) -> None:
 
 
 async def _move(database: Database, line: Line, step: Callable[..., None]) -> None:
-    from alembic import command  # noqa: PLC0415 - 20 MB that a start with nothing to migrate does not need
-    from alembic.config import Config  # noqa: PLC0415
+    from alembic import command
+    from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", str(line.folder))

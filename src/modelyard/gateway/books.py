@@ -67,5 +67,3 @@ class OpenBooks:
         record.error = error.kind.code if error is not None else ""
         record.ended_at = record.started_at + round((time.monotonic() - self._started) * 1000)
         self._journal.settle(record, segment)
-
-

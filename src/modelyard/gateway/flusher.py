@@ -27,9 +27,7 @@ Insert = Callable[[Sequence[CallRecord]], Awaitable[None]]
 class Flusher:
     """Runs for the life of the server; `drain` empties the journal once more at the end."""
 
-    def __init__(
-        self, journal: Journal, folder: Path, insert: Insert, *, sync_seconds: float | None = None
-    ) -> None:
+    def __init__(self, journal: Journal, folder: Path, insert: Insert, *, sync_seconds: float | None = None) -> None:
         self._journal = journal
         self._folder = folder
         self._insert = insert

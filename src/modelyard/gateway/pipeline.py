@@ -169,7 +169,8 @@ class Pipeline:
                     body,
                     stream=call.head.stream,
                 )
-            except Problem:
+            except Problem as problem:
+                problem.message = without_secret(problem.message, target)
                 if index == last:
                     raise
                 waited += time.monotonic() - sent
@@ -185,10 +186,12 @@ class Pipeline:
             raise await problem_of(answer, target, dialect)
         raise AssertionError("there is always a last target")
 
-    async def _whole(
-        self, call: Call, target: Target, answer: Answer, books: OpenBooks, headers: Headers
-    ) -> Reply:
-        body = await answer.read(MAX_ANSWER_BYTES)
+    async def _whole(self, call: Call, target: Target, answer: Answer, books: OpenBooks, headers: Headers) -> Reply:
+        try:
+            body = await answer.read(MAX_ANSWER_BYTES)
+        except Problem as problem:
+            problem.message = without_secret(problem.message, target)
+            raise
         usage = call.dialect.read_usage(body)
         books.close(OK, usage, deltas=0 if usage is not None else len(body) // BYTES_PER_TOKEN)
         headers.append(JSON_TYPE)
@@ -289,9 +292,13 @@ class Pipeline:
         )
 
 
+# What servers call a stream of events. A page or JSON is read whole instead: it is an error or an answer in one piece.
+STREAM_TYPES = ("text/event-stream", "text/plain", "application/octet-stream")
+
+
 def _streams(answer: Answer) -> bool:
     content_type = answer.header("content-type")
-    return content_type is not None and content_type.startswith("text/event-stream")
+    return content_type is None or content_type.startswith(STREAM_TYPES)
 
 
 def _header_value(text: str) -> bytes:

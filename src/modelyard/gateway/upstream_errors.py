@@ -58,10 +58,12 @@ async def problem_of(answer: Answer, target: Target, dialect: Dialect) -> Proble
 
 
 def without_secret(text: str, target: Target) -> str:
-    """A backend's words, bounded, with our key for it taken out should it repeat it."""
+    """A backend's words, bounded, without our key for it, and with its name in place of its address."""
     if target.secret:
         text = text.replace(target.secret, MASK)
-    return text[:MAX_MESSAGE_LENGTH]
+    return text.replace(target.connection.endpoint.origin, f"The backend `{target.connection.name}`")[
+        :MAX_MESSAGE_LENGTH
+    ]
 
 
 def _retry_after(answer: Answer) -> float | None:

@@ -4,7 +4,6 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel
-from sqlalchemy import RowMapping
 
 from modelyard.control.audit import queries
 from modelyard.control.context import Administrator
@@ -44,6 +43,6 @@ async def audit_log(
     """The audit log, newest first. `next` is the offset of the next page, null at the end."""
     wanted = {"entity_type": entity_type, "entity_id": entity_id, "user_id": user_id, "action": action}
     async with context.control.database.read() as connection:
-        found: list[RowMapping] = await queries.page(connection, wanted, limit=limit + 1, offset=offset)
+        found = await queries.page(connection, wanted, limit=limit + 1, offset=offset)
     items = [Entry.model_validate(dict(row)) for row in found[:limit]]
     return Entries(items=items, next=offset + limit if len(found) > limit else None)

@@ -82,9 +82,7 @@ def router(defaults: Timeouts) -> APIRouter:
         except ListFailed as failed:
             return Verdict(ok=False, models=[], error=str(failed), milliseconds=_since(started))
         context.control.discovery.soon()
-        return Verdict(
-            ok=True, models=[str(model["id"]) for model in models], error=None, milliseconds=_since(started)
-        )
+        return Verdict(ok=True, models=[str(model["id"]) for model in models], error=None, milliseconds=_since(started))
 
     return routes
 

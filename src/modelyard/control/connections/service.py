@@ -82,9 +82,7 @@ def _checked_flavour(kind: str, flavour: str) -> str:
     _flavour_of(kind)
     of_kind = [name for name, row in FLAVOURS.items() if row.kind == kind]
     if flavour not in of_kind:
-        raise Problem(
-            Kind.MALFORMED, f"flavour: must be one of {', '.join(of_kind)} for kind {kind}.", param="flavour"
-        )
+        raise Problem(Kind.MALFORMED, f"flavour: must be one of {', '.join(of_kind)} for kind {kind}.", param="flavour")
     return flavour
 
 
@@ -152,7 +150,9 @@ def _noted(row: ConnectionRow) -> dict[str, Any]:
     return {name: value[name] for name in NOTED}
 
 
-async def add(changes: Changes, seal: Seal, actor: Actor, given: Mapping[str, Any], defaults: Timeouts) -> ConnectionRow:
+async def add(
+    changes: Changes, seal: Seal, actor: Actor, given: Mapping[str, Any], defaults: Timeouts
+) -> ConnectionRow:
     """Make a connection. Raises Problem MALFORMED or CONFLICT."""
     row = build(ConnectionRow(id=ids.row_id(), name="", kind="", base_url="", flavour=""), given, defaults)
     moment = now()

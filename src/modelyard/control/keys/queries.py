@@ -10,7 +10,6 @@ from modelyard.canonical.records import CredentialRow
 from modelyard.canonical.snapshot import Limits
 from modelyard.db.schema import api_keys
 
-
 # A caller with an expired key is told so for this long; after it the key is simply unknown.
 TOLD_SECONDS = 90 * 24 * 3600
 
@@ -36,7 +35,6 @@ async def live(connection: AsyncConnection, now: int) -> list[CredentialRow]:
     still_told = or_(api_keys.c.expires_at.is_(None), api_keys.c.expires_at > now - TOLD_SECONDS)
     found = await connection.execute(select(api_keys).where(and_(api_keys.c.revoked_at.is_(None), still_told)))
     return [row_of(row) for row in found.mappings()]
-
 
 
 async def listed(connection: AsyncConnection, user_id: str | None) -> list[CredentialRow]:

@@ -19,9 +19,7 @@ async def list_keys(context: Caller) -> Keys:
     async with context.control.database.read() as connection:
         stored = await queries.listed(connection, None if everybody else context.principal.user_id)
     declared = [
-        row
-        for row in context.control.declared.credentials
-        if everybody or row.user_id == context.principal.user_id
+        row for row in context.control.declared.credentials if everybody or row.user_id == context.principal.user_id
     ]
     return Keys(items=[_shown(row) for row in [*declared, *stored]])
 

@@ -26,9 +26,7 @@ def checked_email(email: str) -> str:
     return email
 
 
-async def create_user(
-    change: Change, *, email: str, name: str, role: str, password_hash: str | None
-) -> UserRow:
+async def create_user(change: Change, *, email: str, name: str, role: str, password_hash: str | None) -> UserRow:
     """Add a person within a change. Raises Problem CONFLICT when the address is taken."""
     email = checked_email(email)
     if role not in ROLES:
@@ -36,7 +34,9 @@ async def create_user(
     if await queries.by_email(change.connection, email) is not None:
         raise Problem(Kind.CONFLICT, "There is a user with that e-mail address already.", param="email")
     moment = now()
-    row = UserRow(id=ids.row_id(), email=email, name=name.strip() or email.partition("@")[0], role=role, created_at=moment)
+    row = UserRow(
+        id=ids.row_id(), email=email, name=name.strip() or email.partition("@")[0], role=role, created_at=moment
+    )
     await queries.add_user(
         change.connection,
         {
@@ -50,7 +50,9 @@ async def create_user(
         },
     )
     shown = {"email": email, "name": row.name, "role": role}
-    await change.audit("user.created", row.id, changes={name: {"old": None, "new": value} for name, value in shown.items()})
+    await change.audit(
+        "user.created", row.id, changes={name: {"old": None, "new": value} for name, value in shown.items()}
+    )
     change.publish()
     return row
 

@@ -59,9 +59,7 @@ def compile_connection(row: ConnectionRow) -> CompiledConnection:
             weight=row.weight,
         ),
         flavour=flavour,
-        credentials=[
-            (key, request_headers(flavour.credential, key, own)) for key in (row.api_keys or (None,))
-        ],
+        credentials=[(key, request_headers(flavour.credential, key, own)) for key in (row.api_keys or (None,))],
     )
 
 
@@ -119,9 +117,7 @@ def compile_base_models(connections: Iterable[CompiledConnection], offers: Mappi
             quoted = raw.raw_of(upstream_name)
             targets.setdefault(name, []).extend(_targets(compiled, upstream_name, quoted))
     return {
-        name: BaseModel(
-            entry=write_model(name, name, owners[name], 0), owned_by=owners[name], targets=tuple(found)
-        )
+        name: BaseModel(entry=write_model(name, name, owners[name], 0), owned_by=owners[name], targets=tuple(found))
         for name, found in targets.items()
     }
 
@@ -241,9 +237,7 @@ def compile_readers(grants: Iterable[GrantRow]) -> dict[str, Readers]:
 def compile_principals(users: Iterable[UserRow]) -> dict[str, Principal]:
     """User id to who they are, without a credential."""
     return {
-        user.id: Principal(
-            user_id=user.id, name=user.name, email=user.email, role=user.role, group_ids=user.group_ids
-        )
+        user.id: Principal(user_id=user.id, name=user.name, email=user.email, role=user.role, group_ids=user.group_ids)
         for user in users
     }
 

@@ -35,9 +35,7 @@ async def usage(
 ) -> Usage:
     """Usage grouped by one dimension. `from` and `to` are dates, ISO 8601 times or Unix seconds; this month by default."""
     if group_by not in queries.DIMENSIONS:
-        raise Problem(
-            Kind.MALFORMED, f"group_by must be one of {', '.join(queries.DIMENSIONS)}.", param="group_by"
-        )
+        raise Problem(Kind.MALFORMED, f"group_by must be one of {', '.join(queries.DIMENSIONS)}.", param="group_by")
     if after is not None and group_by in ("day", "hour") and not after.isdigit():
         raise Problem(Kind.MALFORMED, "after must be the `next` of an earlier answer.", param="after")
     this_month = datetime.now(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)

@@ -7,6 +7,8 @@ from modelyard.core.errors import Kind, Problem
 from modelyard.core.sse import EventSplitter, EventTooLarge, data_of
 from modelyard.dialects.openai.errors import read_error
 
+NULL = msgspec.Raw(b"null")
+
 
 class _PromptDetails(msgspec.Struct, gc=False):
     cached_tokens: int | None = None
@@ -30,7 +32,8 @@ class _Choice(msgspec.Struct, gc=False):
 class _Chunk(msgspec.Struct, gc=False):
     choices: list[_Choice] | None = None
     usage: _Usage | None = None
-    error: msgspec.Raw | None = None
+    # Not `Raw | None`: msgspec reads a union with Raw as the other member alone.
+    error: msgspec.Raw = NULL
 
 
 class _Answer(msgspec.Struct, gc=False):
@@ -116,7 +119,7 @@ class OpenAITap:
             self._done = True
             return True
         chunk = self._read(data)
-        if chunk.error is not None and bytes(chunk.error) != b"null":
+        if bytes(chunk.error) != b"null":
             told = read_error(data)
             reason = told.message if told else "no reason given"
             raise Problem(Kind.UPSTREAM_FAILED, f"The backend reported an error in mid-stream: {reason}")

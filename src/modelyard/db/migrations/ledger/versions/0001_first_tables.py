@@ -42,7 +42,6 @@ def upgrade() -> None:
         batch_op.create_index("ix_ledger_user_id_id", ["user_id", "id"], unique=False)
 
 
-
 def downgrade() -> None:
     with op.batch_alter_table("ledger", schema=None) as batch_op:
         batch_op.drop_index("ix_ledger_user_id_id")
