@@ -7,6 +7,7 @@ import shlex
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -35,6 +36,7 @@ def main() -> int:
         print(load.HOW_TO_INSTALL, file=sys.stderr)
         return 2
     _prepare()
+    began = time.monotonic()
     chosen = [
         variant
         for variant in VARIANTS
@@ -50,7 +52,7 @@ def main() -> int:
         except Failed as problem:
             results.problems[f"{measure.__name__}: {problem}"] = None
             say(f"{measure.__name__}: FAILED: {problem}")
-    text = markdown(results, plan, _command())
+    text = markdown(results, plan, _command(), time.monotonic() - began)
     if arguments.write is None:
         print(text)
     else:
@@ -62,18 +64,27 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measures Modelyard side by side with others.")
-    parser.add_argument("--only", type=_names(list(SECTIONS)), default=list(SECTIONS), help=", ".join(SECTIONS))
+    parser.add_argument("--quick", action="store_true", help="requests and latency only, no peers, 2 rounds of 2 s")
+    parser.add_argument("--only", type=_names(list(SECTIONS)), help=", ".join(SECTIONS))
     parser.add_argument("--variants", type=_names([v.name for v in VARIANTS]), help="names, separated by commas")
     parser.add_argument("--skip-peers", action="store_true", help="leave out LiteLLM and Portkey")
-    parser.add_argument("--rounds", type=_positive, default=5)
-    parser.add_argument("--seconds", type=_positive, default=5, help="of each measurement of requests")
+    parser.add_argument("--rounds", type=_positive, help="5 (2 with --quick)")
+    parser.add_argument("--seconds", type=_positive, help="of each measurement of requests: 4 (2 with --quick)")
     parser.add_argument(
         "--calls", type=_positive, default=sections.GROWTH_CALLS, help="of the memory growth measurement"
     )
     beside = shutil.which("modelyard", path=str(Path(sys.executable).parent)) or "modelyard"
-    parser.add_argument("--modelyard", default=beside, help="the executable to measure")
+    parser.add_argument(
+        "--modelyard", default=beside, help="the executable to measure (the other clients: this Python's)"
+    )
     parser.add_argument("--write", type=Path, help="the Markdown file to write instead of printing")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    quick = arguments.quick
+    arguments.only = arguments.only or (["requests", "latency"] if quick else list(SECTIONS))
+    arguments.rounds = arguments.rounds or (2 if quick else 5)
+    arguments.seconds = arguments.seconds or (2 if quick else 4)
+    arguments.skip_peers = arguments.skip_peers or quick
+    return arguments
 
 
 def _positive(text: str) -> int:

@@ -1,26 +1,31 @@
 """The least a Python gateway can do: uvicorn + aiohttp, one function. What Modelyard's own work is measured against.
 
-Started as `python -m uvicorn bench.bare:application` with the upstream's address in BENCH_UPSTREAM.
+Started as `python -m uvicorn bench.bare:application` with the upstream's address in BENCH_UPSTREAM. Its aiohttp comes
+from bench/.peers/clients (`bench.peers.clients`).
 """
 
+# mypy: disable-error-code="import-not-found"
+
+import functools
 import os
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-import aiohttp
+from bench import clients
+
+clients.on_path()
+
+import aiohttp  # noqa: E402 -- it is found only now
 
 Message = MutableMapping[str, Any]
 
 _upstream = os.environ.get("BENCH_UPSTREAM", "")
-_session: aiohttp.ClientSession | None = None
 
 
+@functools.cache
 def session() -> aiohttp.ClientSession:
-    """The one session. Defaults, but for the cap of 100 connections: it would queue streams and measure nothing else."""
-    global _session
-    if _session is None:
-        _session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
-    return _session
+    """The one session. Defaults, but for the cap of 100 connections: it would queue streams, and measure only that."""
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
 
 
 async def application(
@@ -62,6 +67,6 @@ async def _lifespan(receive: Callable[[], Awaitable[Message]], send: Callable[[M
         message = await receive()
         await send({"type": message["type"] + ".complete"})
         if message["type"] == "lifespan.shutdown":
-            if _session is not None:
-                await _session.close()
+            if session.cache_info().currsize:
+                await session().close()
             return

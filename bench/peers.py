@@ -1,5 +1,6 @@
-"""Installs the gateways Modelyard is compared with, each into its own folder under bench/.peers."""
+"""Installs what Modelyard is compared with, gateways and HTTP clients, into folders under bench/.peers."""
 
+import importlib.metadata
 import json
 import shutil
 import subprocess
@@ -7,16 +8,18 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench import clients as client_packages
 from bench.processes import ROOT, Failed
 
 FOLDER = ROOT / "bench" / ".peers"
 LITELLM = FOLDER / "litellm"
 PORTKEY = FOLDER / "portkey"
 PORTKEY_PACKAGE = PORTKEY / "node_modules" / "@portkey-ai" / "gateway"
-# A plain install answers every streamed call with 500 "immutable" (Portkey-AI/gateway issue 1389, open) and so would look
-# as if Portkey could not stream at all. Seen here on node 20 with gateway 1.15.2: @hono/node-server 1.14.1 streams, 1.14.2
-# does not. 1.13.5 is what Portkey's own lock file has. A newer @hono/node-ws would insist on a newer server.
+# A plain install answers every streamed call with 500 "immutable" (Portkey-AI/gateway issue 1389, open) and so would
+# look as if Portkey could not stream at all. Seen on node 20 with gateway 1.15.2: @hono/node-server 1.14.1 streams,
+# 1.14.2 does not. 1.13.5 is what Portkey's own lock file has. A newer @hono/node-ws would insist on a newer server.
 PORTKEY_OVERRIDES = {"@hono/node-server": "1.13.5", "@hono/node-ws": "1.2.0"}
+CLIENTS = {"aiohttp": "aiohttp>=3.14.5,<4", "pyreqwest": "pyreqwest==0.15.1"}
 INSTALL_SECONDS = 900
 
 
@@ -24,6 +27,23 @@ INSTALL_SECONDS = 900
 class Peer:
     version: str
     command: list[str]
+
+
+def clients() -> dict[str, str]:
+    """The version of each HTTP client behind `bench.clients`, by its package's name; bare needs aiohttp, too."""
+    found = _client_versions()
+    if not CLIENTS.keys() <= found.keys():
+        folder = client_packages.FOLDER
+        _run([sys.executable, "-m", "venv", "--clear", str(folder)], "venv")
+        command = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", *CLIENTS.values()]
+        _run(command, f"pip install {' '.join(CLIENTS)}")
+        found = _client_versions()
+    return found
+
+
+def _client_versions() -> dict[str, str]:
+    there = importlib.metadata.distributions(path=[str(client_packages.PACKAGES)])
+    return {each.name: each.version for each in there if each.name in CLIENTS}
 
 
 def litellm() -> Peer:

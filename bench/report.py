@@ -1,5 +1,7 @@
 """The results as Markdown: medians over the rounds, and ratios taken within each round."""
 
+# ruff: noqa: RUF001 -- the report is for people: a multiplication sign and a dash are what is meant
+
 import importlib.metadata
 import os
 import platform
@@ -11,9 +13,19 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import streams
+from bench import governed, peers, streams
 from bench.processes import PINNED, Failed
-from bench.sections import CONNECTIONS, GROWTH_CALLS, MODELS, SETTLE_SECONDS, Plan, Requests, Results
+from bench.sections import (
+    CONNECTIONS,
+    GROWTH_CALLS,
+    MODELS,
+    MOST_OTHER_ROUNDS,
+    MOST_STREAM_ROUNDS,
+    SETTLE_SECONDS,
+    Plan,
+    Requests,
+    Results,
+)
 from bench.variants import MODELYARD
 
 BARE, DIRECT, PORTKEY, LITELLM = "bare", "direct", "portkey", "litellm"
@@ -39,27 +51,27 @@ class Target:
         return [self.text, wanted, f"{self.figure:.{self.digits}f} {self.unit}".strip(), "yes" if reached else "**no**"]
 
 
-def markdown(results: Results, plan: Plan, command: str) -> str:
-    lines = [f"# Benchmarks on {_processor()}", "", *_circumstances(plan, command), ""]
+def markdown(results: Results, plan: Plan, command: str, seconds: float) -> str:
+    lines = [f"# Benchmarks on {_processor()}", "", *_circumstances(plan, command, seconds), ""]
     targets = _targets(results)
     if any(target.figure is not None for target in targets):
         lines += ["## Must reach", "", *_table(["Target", "Wanted", "Measured", "Reached"], [t.row() for t in targets])]
-        lines += ["", f"Modelyard is `{MODELYARD}` here: its default upstream client, one worker, everything on.", ""]
+        lines += ["", f"Modelyard is `{MODELYARD}` here: its own upstream client, one worker, everything on.", ""]
     for section in (_requests, _latency, _streams, _starts, _models, _growth):
         part = section(results, plan)
         lines += [*part, ""] if part else []
     if results.problems:
-        lines += ["## Not measured", "", *(f"- {problem}" for problem in results.problems), ""]
+        lines += ["## Problems", "", *(f"- {problem}" for problem in results.problems), ""]
     return "\n".join(lines).rstrip() + "\n"
 
 
 # Where and how.
 
 
-def _circumstances(plan: Plan, command: str) -> list[str]:
+def _circumstances(plan: Plan, command: str, seconds: float) -> list[str]:
     pinning = "the gateway on core 0, load generator and upstream on core 1"
     return [
-        f"- {time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime())}, `{command}`",
+        f"- {time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime())}, `{command}`, {seconds / 60:.0f} minutes",
         (
             f"- {os.cpu_count()} cores, {_memory()}, Linux {platform.release()}, Python {platform.python_version()};"
             f" load average before the run {_LOAD_BEFORE:.2f}"
@@ -67,8 +79,9 @@ def _circumstances(plan: Plan, command: str) -> list[str]:
         f"- pinned: {pinning}" if PINNED else "- not pinned to cores: figures are noisier",
         f"- {', '.join(_versions(plan))}",
         (
-            f"- Medians over {plan.rounds} rounds of {plan.seconds:g} s; each variant is started afresh in each round, and"
-            " ratios and differences are taken within a round before their median is."
+            f"- Medians over {plan.rounds} rounds of {plan.seconds:g} s ({min(plan.rounds, MOST_STREAM_ROUNDS)} rounds"
+            f" of streams, {min(plan.rounds, MOST_OTHER_ROUNDS)} of starts and model lists); each variant is started"
+            " afresh in each round, and ratios and differences are taken within a round before their median is."
         ),
     ]
 
@@ -89,11 +102,16 @@ def _memory() -> str:
 
 
 def _versions(plan: Plan) -> Iterable[str]:
-    for package in ("modelyard", "uvicorn", "aiohttp", "uvloop", "httptools"):
+    for package in ("modelyard", "uvicorn", "uvloop", "httptools"):
         try:
             yield f"{package} {importlib.metadata.version(package)}"
         except importlib.metadata.PackageNotFoundError:
             yield f"{package} unknown"
+    try:
+        for package, version in peers.clients().items():
+            yield f"{package} {version}"
+    except Failed:
+        yield f"{' and '.join(peers.CLIENTS)} missing"
     for variant in plan.variants:
         if variant.peer is not None:
             try:
@@ -176,7 +194,7 @@ def _requests(results: Results, plan: Plan) -> list[str]:
     if not results.requests:
         return []
     heads = ["Variant", f"requests/s @{CONNECTIONS}", "p50 @32, ms", "p99 @32, ms", "p50 @1, ms", "p99 @1, ms"]
-    heads += ["CPU/request, µs", "idle, MB", "after load, MB", "× bare", "× Portkey", "× LiteLLM"]
+    heads += ["CPU/request, µs", "idle, MB", "after load, MB", "× bare", "× Portkey", "× LiteLLM", "ledger exact"]
     rows = []
     for variant in plan.variants:
         samples = list(results.requests.get(variant.name, {}).values())
@@ -200,8 +218,15 @@ def _requests(results: Results, plan: Plan) -> list[str]:
                 _number(_median(sample.rss_after for sample in samples), 0),
             ]
         row += [_number(_rate_ratio(results, variant.name, other)) for other in (BARE, PORTKEY, LITELLM)]
+        checked = [sample.governed.exact for sample in samples if sample.governed is not None]
+        row.append(NOTHING if not checked else "yes" if all(checked) else "**no**")
         rows.append(row)
-    note = f"Idle memory is taken {SETTLE_SECONDS:g} s after the start. In brackets: slowest and fastest round."
+    note = (
+        f"Idle memory is taken {SETTLE_SECONDS:g} s after the start. In brackets: slowest and fastest round."
+        " `modelyard aiohttp` and `modelyard pyreqwest` have another client behind Modelyard's seam. Ledger exact: after"
+        f" the load {governed.CONNECTIONS * governed.CALLS_EACH:,} more calls are made and read to the end; in every round"
+        " `GET /api/v1/usage` counts exactly those, and of the load no fewer than were answered nor more than were begun."
+    )
     return ["## Requests", "", *_table(heads, rows), "", note]
 
 

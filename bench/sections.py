@@ -12,14 +12,18 @@ from pathlib import Path
 from typing import TypeVar
 
 from bench import load, streams
+from bench.governed import Governed, check
 from bench.processes import Failed, Process
 from bench.variants import COMPLETIONS, MODELYARD, Gateway, Variant, call, running, upstream
 
 CONNECTIONS = 32
 _Value = TypeVar("_Value")
-SETTLE_SECONDS = 3.0
+SETTLE_SECONDS = 2.0
 WARM_UP_SECONDS = 2
-MOST_STREAM_ROUNDS = 3
+# Of the measurements that vary little from round to round, or take long.
+MOST_STREAM_ROUNDS = 2
+MOST_OTHER_ROUNDS = 3
+MOST_MODEL_SECONDS = 2
 MODELS = 5_000
 MODELS_PATH = "/v1/models"
 OVERHEAD_HEADER = "x-modelyard-overhead-ms"
@@ -35,6 +39,7 @@ class Requests:
     cpu_microseconds: float
     rss_idle: float
     rss_after: float
+    governed: Governed | None = None
 
 
 @dataclass(frozen=True)
@@ -127,21 +132,34 @@ def _folder() -> Iterator[Path]:
 
 
 def requests(plan: Plan, results: Results) -> None:
-    """Requests per second, latencies, CPU per request, memory before and after."""
+    """Requests per second, latencies, CPU per request, memory before and after; then whether each call is recorded."""
     with _folder() as folder, upstream(folder) as address:
 
         def measure(variant: Variant) -> Requests:
             with running(variant, address, plan.modelyard) as gateway:
-                time.sleep(SETTLE_SECONDS)
+                if variant.launch is not None:
+                    time.sleep(SETTLE_SECONDS)
                 idle = gateway.process.rss_megabytes()
-                _load(gateway, folder, CONNECTIONS, WARM_UP_SECONDS)
+                warm = _load(gateway, folder, CONNECTIONS, WARM_UP_SECONDS)
                 one = _load(gateway, folder, 1, plan.seconds)
                 before = gateway.process.cpu_seconds()
                 many = _load(gateway, folder, CONNECTIONS, plan.seconds)
                 used = gateway.process.cpu_seconds() - before
-                return Requests(one, many, 1e6 * used / many.requests, idle, gateway.process.rss_megabytes())
+                rss_after = gateway.process.rss_megabytes()
+                checked = _governed(gateway, warm.requests + one.requests + many.requests)
+                if checked is not None and not checked.exact:
+                    results.problems[f"the ledger of {variant.name} is not exact: {checked}"] = None
+                return Requests(one, many, 1e6 * used / many.requests, idle, rss_after, checked)
 
         results.requests = _each(plan, results, "requests", plan.rounds, plan.variants, measure)
+
+
+def _governed(gateway: Gateway, loaded: int) -> Governed | None:
+    if gateway.ledger is None:
+        return None
+    # Each of the three loads may have been cut off on each of its connections, and one call proved the gateway.
+    cut = 2 * CONNECTIONS + 1 + 1
+    return check(gateway.ledger, gateway.base + COMPLETIONS, gateway.headers, loaded=loaded, cut=cut)
 
 
 def _load(gateway: Gateway, folder: Path, connections: int, seconds: int) -> load.Load:
@@ -182,8 +200,9 @@ def starts(plan: Plan, results: Results) -> None:
                 time.sleep(SETTLE_SECONDS)
                 return Start(gateway.ready_seconds, gateway.process.rss_megabytes())
 
-        variants = [variant for variant in plan.variants if variant.launch is not None]
-        results.starts = _each(plan, results, "start", plan.rounds, variants, measure)
+        variants = [variant for variant in plan.variants if variant.launch is not None and not variant.client_only]
+        rounds = min(plan.rounds, MOST_OTHER_ROUNDS)
+        results.starts = _each(plan, results, "start", rounds, variants, measure)
 
 
 def model_lists(plan: Plan, results: Results) -> None:
@@ -195,12 +214,14 @@ def model_lists(plan: Plan, results: Results) -> None:
                 count, size = _wait_for_models(gateway)
                 url = gateway.base + MODELS_PATH
                 load.run(url, gateway.headers, folder, connections=1, seconds=1, body=None)
-                taken = load.run(url, gateway.headers, folder, connections=1, seconds=plan.seconds, body=None)
+                seconds = min(plan.seconds, MOST_MODEL_SECONDS)
+                taken = load.run(url, gateway.headers, folder, connections=1, seconds=seconds, body=None)
                 return ModelList(count, size / 1024, taken.p50_ms, taken.p99_ms, _overhead(gateway))
 
         # Other gateways list what their configuration names, not what the upstream has.
-        variants = [variant for variant in plan.variants if variant.peer is None]
-        results.models = _each(plan, results, "models", plan.rounds, variants, measure)
+        variants = [variant for variant in plan.variants if variant.peer is None and not variant.client_only]
+        rounds = min(plan.rounds, MOST_OTHER_ROUNDS)
+        results.models = _each(plan, results, "models", rounds, variants, measure)
 
 
 def _port(gateway: Gateway) -> int:

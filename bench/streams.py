@@ -23,12 +23,12 @@ from bench.load import request_body
 from bench.processes import LOAD_CORE, Failed, clean_environment, pinned
 from bench.upstream import SECONDS_PER_FRAME
 
-FRAMES = 320
+FRAMES = 200
 START_SPREAD_SECONDS = 1.0
 LARGEST_GAP_SECONDS = 10 * SECONDS_PER_FRAME
 LARGEST_FIRST_FRAME_SECONDS = 0.5
 # What a rung may take beyond its ideal length before it is cut off.
-SLACK_SECONDS = 8.0
+SLACK_SECONDS = 6.0
 _FRAME = re.compile(rb"~(\d{4})~")
 # Longer than any cut-off piece of a frame's number or of [DONE].
 _TAIL = 8
@@ -75,7 +75,7 @@ class Stream(asyncio.Protocol):
         self.problem: str | None = "not answered"
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's does not inherit from it
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's does not inherit from it
         self._transport.write(self._request)
 
     def data_received(self, data: bytes) -> None:

@@ -10,9 +10,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from bench import peers
+from bench.governed import Ledger
 from bench.load import request_body
 from bench.processes import GATEWAY_CORE, LOAD_CORE, Failed, Process, free_port, started, wait_until_healthy
 from bench.upstream import MODEL
@@ -54,6 +56,10 @@ class Variant:
     ladder: tuple[int, ...] = STREAM_LADDER
     peer: Callable[[], peers.Peer] | None = None
     start_seconds: float = 30.0
+    # What its ledger holds, by the status of the calls; asked for through its management API.
+    ledger: Callable[[Site], Mapping[str, int]] | None = None
+    # Measured for its upstream client: start and model list would say again what they say of `modelyard`.
+    client_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,27 +70,37 @@ class Gateway:
     headers: dict[str, str]
     process: Process
     ready_seconds: float
+    ledger: Ledger | None = None
 
 
 def _bare(site: Site) -> Launch:
+    peers.clients()
     # The access log is off: it would cost the baseline a tenth and flatter all that is compared with it.
     command = [sys.executable, "-m", "uvicorn", "bench.bare:application", "--host", "127.0.0.1"]
     command += ["--port", str(site.port), "--http", "httptools", "--loop", "uvloop", "--no-access-log"]
     return Launch(command, {"BENCH_UPSTREAM": site.upstream.removesuffix("/v1")})
 
 
-def _modelyard(client: str) -> Callable[[Site], Launch]:
+def _modelyard(site: Site) -> Launch:
+    return _serving(site, [site.modelyard])
+
+
+def _modelyard_with(client: str) -> Callable[[Site], Launch]:
     def launch(site: Site) -> Launch:
-        command = [site.modelyard, "serve", "--host", "127.0.0.1", "--port", str(site.port)]
-        environment = {
-            "OPENAI_API_BASE_URL": site.upstream,
-            "OPENAI_API_KEY": UPSTREAM_KEY,
-            "MODELYARD_ADMIN_API_KEY": site.admin_key,
-            "MODELYARD_UPSTREAM_CLIENT": client,
-        }
-        return Launch([*command, "--data-dir", str(site.folder / "data")], environment)
+        peers.clients()
+        return _serving(site, [sys.executable, "-m", "bench.with_client", client])
 
     return launch
+
+
+def _serving(site: Site, modelyard: list[str]) -> Launch:
+    command = [*modelyard, "serve", "--host", "127.0.0.1", "--port", str(site.port)]
+    environment = {
+        "OPENAI_API_BASE_URL": site.upstream,
+        "OPENAI_API_KEY": UPSTREAM_KEY,
+        "MODELYARD_ADMIN_API_KEY": site.admin_key,
+    }
+    return Launch([*command, "--data-dir", str(site.folder / "data")], environment)
 
 
 def _litellm(site: Site) -> Launch:
@@ -129,6 +145,13 @@ def _modelyard_key(site: Site) -> dict[str, str]:
     return _bearer(key)
 
 
+def _modelyard_ledger(site: Site) -> dict[str, int]:
+    status, answer = call(site.port, "GET", "/api/v1/usage?group_by=status&from=0", _bearer(site.admin_key))
+    if status != 200:
+        raise Failed(f"no usage: GET /api/v1/usage answered {status}: {answer[:200].decode(errors='replace')}")
+    return {item["status"]: item["calls"] for item in json.loads(answer)["items"]}
+
+
 def _portkey_headers(site: Site) -> dict[str, str]:
     return {"x-portkey-provider": "openai", "x-portkey-custom-host": site.upstream, **_bearer(UPSTREAM_KEY)}
 
@@ -137,12 +160,17 @@ def _litellm_headers(site: Site) -> dict[str, str]:
     return _bearer(f"sk-{site.admin_key}")
 
 
-MODELYARD = "modelyard http1"
+MODELYARD = "modelyard"
 VARIANTS = (
     Variant("direct", None, _no_headers),
     Variant("bare", _bare, _no_headers),
-    Variant(MODELYARD, _modelyard("http1"), _modelyard_key),
-    Variant("modelyard aiohttp", _modelyard("aiohttp"), _modelyard_key),
+    Variant(MODELYARD, _modelyard, _modelyard_key, ledger=_modelyard_ledger),
+    *(
+        Variant(
+            f"modelyard {client}", _modelyard_with(client), _modelyard_key, ledger=_modelyard_ledger, client_only=True
+        )
+        for client in ("aiohttp", "pyreqwest")
+    ),
     Variant(
         "litellm",
         _litellm,
@@ -195,7 +223,8 @@ def running(variant: Variant, address: tuple[str, Process], modelyard: str) -> I
             ready = wait_until_healthy(process, port, variant.health, variant.start_seconds)
             headers = variant.headers(site)
             _prove(port, headers, process)
-            yield Gateway(f"http://127.0.0.1:{port}", headers, process, ready)
+            ledger = None if variant.ledger is None else partial(variant.ledger, site)
+            yield Gateway(f"http://127.0.0.1:{port}", headers, process, ready, ledger)
 
 
 def _prove(port: int, headers: Mapping[str, str], process: Process) -> None:

@@ -5,7 +5,6 @@ The table of contents of the server is `_front`; one call can be followed from t
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
 
 from prometheus_client import CollectorRegistry
 
@@ -31,13 +30,9 @@ from modelyard.gateway.pipeline import Pipeline
 from modelyard.policy.routing import STRATEGIES
 from modelyard.settings import Settings
 from modelyard.stores import Stores
-from modelyard.upstream.aiohttp_client import AiohttpClient
 from modelyard.upstream.client import Client
-from modelyard.upstream.http1 import Http1Client
 
 _log = log.get(__name__)
-
-CLIENTS: Mapping[str, Callable[[], Client]] = {"http1": Http1Client, "aiohttp": AiohttpClient}
 
 # A start does not wait longer than this for backends to list their models; they appear when they answer.
 FIRST_DISCOVERY_SECONDS = 0.5
@@ -46,21 +41,20 @@ LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class Modelyard:
-    """One serving process: `front` is its ASGI app, valid between `start` and `stop`."""
+    """One serving process: `front` is its ASGI app, valid between `start` and `stop`. It owns the stores and the client."""
 
-    def __init__(self, stores: Stores, worker: int = 0, workers: int = 1) -> None:
+    def __init__(self, stores: Stores, client: Client, worker: int = 0, workers: int = 1) -> None:
         settings = stores.settings
         self._stores = stores
         self._background = Background()
         self._first_discovery = asyncio.Event()
         published = Published()
-        client = CLIENTS[settings.upstream_client]()
         self._client = client
         self._journal = Journal(stores.journal_folder)
         self._flusher = Flusher(
             self._journal,
             stores.journal_folder,
-            lambda records: ledger.insert(stores.ledger, records),
+            lambda lines: ledger.insert(stores.ledger, lines),
             sync_seconds=settings.journal_sync_seconds,
         )
         self._publisher = Publisher(
@@ -140,7 +134,7 @@ class Modelyard:
         await self._client.close()
         try:
             await self._flusher.drain()
-        except Exception as error:  # the journal keeps what the database would not take
+        except Exception as error:  # noqa: BLE001 - the journal keeps what the database would not take
             _log.error("the ledger could not be written; the next start does it", error=repr(error))
         self._journal.close()
         await self._stores.close()

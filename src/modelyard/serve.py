@@ -20,8 +20,10 @@ from modelyard.control.people.service import ensure_administrator
 from modelyard.control.setup import service as setup
 from modelyard.control.transaction import Changes
 from modelyard.core import log
+from modelyard.protocol import HttpProtocol
 from modelyard.settings import Settings, SettingsError
 from modelyard.stores import open_stores
+from modelyard.upstream.client import Client
 from modelyard.upstream.http1 import Http1Client
 
 _log = log.get(__name__)
@@ -31,8 +33,11 @@ RESPAWN_SECONDS = 1.0
 WORKER_FLAG = "--worker"
 
 
-def run(settings: Settings, environment: dict[str, str]) -> None:
-    """Serve until SIGTERM or SIGINT, then let running calls end. Raises SettingsError, MigrationFailed."""
+def run(settings: Settings, environment: dict[str, str], make_client: Callable[[], Client] = Http1Client) -> None:
+    """Serve until SIGTERM or SIGINT, then let running calls end. Raises SettingsError, MigrationFailed.
+
+    `make_client` lets the benchmark put another client behind the seam.
+    """
     link = _run(_prepare(settings))
     listener = _listen(settings)
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
@@ -40,7 +45,7 @@ def run(settings: Settings, environment: dict[str, str]) -> None:
     _greet(address, link)
     with listener:
         if settings.workers == 1:
-            _run(_serve(settings, listener, None, 0))
+            _run(_serve(settings, listener, make_client, None, 0))
         else:
             Supervisor(settings, listener, environment).run()
 
@@ -49,7 +54,7 @@ def run_worker(settings: Settings, arguments: Sequence[str]) -> None:
     """One of several workers: `arguments` are its number, the listening socket's and the life line's descriptors."""
     number, socket_descriptor, life_line = (int(argument) for argument in arguments)
     with socket.socket(fileno=socket_descriptor) as listener:
-        _run(_serve(settings, listener, life_line, number))
+        _run(_serve(settings, listener, Http1Client, life_line, number))
 
 
 async def _prepare(settings: Settings) -> str | None:
@@ -122,9 +127,15 @@ class _Server(uvicorn.Server):
                 loop.remove_signal_handler(number)
 
 
-async def _serve(settings: Settings, listener: socket.socket, life_line: int | None, number: int) -> None:
+async def _serve(
+    settings: Settings,
+    listener: socket.socket,
+    make_client: Callable[[], Client],
+    life_line: int | None,
+    number: int,
+) -> None:
     """Serve on a socket until told to end. `life_line` is a pipe that breaks when the parent is gone."""
-    modelyard = Modelyard(open_stores(settings), number, settings.workers)
+    modelyard = Modelyard(open_stores(settings), make_client(), number, settings.workers)
     await modelyard.start()
     app: Any = modelyard.front
     if settings.trusted_proxies:
@@ -133,7 +144,7 @@ async def _serve(settings: Settings, listener: socket.socket, life_line: int | N
         uvicorn.Config(
             app,
             loop="none",
-            http="httptools",
+            http=HttpProtocol,
             ws="none",
             lifespan="off",
             interface="asgi3",
@@ -214,7 +225,9 @@ class Supervisor:
             time.sleep(RESPAWN_SECONDS)
         descriptor = self._listener.fileno()
         command = [sys.executable, "-m", "modelyard", WORKER_FLAG, str(number), str(descriptor), str(life_line)]
-        self._workers[number] = subprocess.Popen(command, pass_fds=(descriptor, life_line), env=self._environment)
+        self._workers[number] = subprocess.Popen(  # noqa: S603 - our own command line, numbers only
+            command, pass_fds=(descriptor, life_line), env=self._environment
+        )
 
     def _end(self) -> None:
         self._ending = True

@@ -42,7 +42,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
 
-    host: str = Field("127.0.0.1", alias="MODELYARD_HOST", description="Address to listen on.", examples=["0.0.0.0"])
+    host: str = Field("127.0.0.1", alias="MODELYARD_HOST", description="Address to listen on.", examples=["::1"])
     port: Port = Field(8484, alias="MODELYARD_PORT", description="Port to listen on.", examples=["8484"])
     data_dir: Path = Field(
         Path("data"), alias="MODELYARD_DATA_DIR", description="Folder for databases, journal and the secret key.",
@@ -120,9 +120,6 @@ class Settings(BaseModel):
         60.0, alias="MODELYARD_IDLE_TIMEOUT", description="Longest gap in seconds between two chunks of a stream.",
         examples=["120"],
     )  # fmt: skip
-    upstream_client: Literal["http1", "aiohttp"] = Field(
-        "http1", alias="MODELYARD_UPSTREAM_CLIENT", description="HTTP client for backends.", examples=["aiohttp"]
-    )
     journal_sync_seconds: float | None = Field(
         None, gt=0, alias="MODELYARD_JOURNAL_SYNC_SECONDS", examples=["1"],
         description="Force the journal to the disk at this interval. Unset: the operating system decides, which a crash "

@@ -7,7 +7,6 @@ long, and nothing asserts how long something took beyond a generous bound.
 import asyncio
 import contextlib
 import datetime
-import functools
 import ipaddress
 import itertools
 import socket
@@ -27,7 +26,6 @@ from hypothesis import strategies as st
 from modelyard.canonical.endpoint import Endpoint, Timeouts, Tls
 from modelyard.core.errors import Kind, Problem
 from modelyard.upstream import http1_connection
-from modelyard.upstream.aiohttp_client import AiohttpClient
 from modelyard.upstream.client import Client
 from modelyard.upstream.http1 import MAX_HEADS, MAX_ROUTES, Http1Client
 from modelyard.upstream.http1_connection import MAX_HEAD, MAX_WAITING, Connection, Exchange, Pool
@@ -155,8 +153,8 @@ def in_loop(loop: str, scenario: Callable[[], Awaitable[None]]) -> None:
     assert not trouble
 
 
-def promise(test: Callable[..., Awaitable[None]], *, broken_by_aiohttp: str = "") -> Callable[..., None]:
-    """Try a promise on each client and each event loop. What aiohttp does not keep must fail, so that we learn of it."""
+def promise(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
+    """Try a promise on each event loop."""
     wants_certificates = "certificates" in test.__code__.co_varnames[: test.__code__.co_argcount]
 
     def tried(make: Callable[[], Client], loop: str, certificates: dict[str, str]) -> None:
@@ -173,8 +171,7 @@ def promise(test: Callable[..., Awaitable[None]], *, broken_by_aiohttp: str = ""
     tried.__name__ = test.__name__
     tried.__doc__ = test.__doc__
     marked = pytest.mark.parametrize("loop", LOOPS)(tried)
-    marks = [pytest.mark.xfail(reason=broken_by_aiohttp, strict=True)] if broken_by_aiohttp else []
-    return pytest.mark.parametrize("make", [Http1Client, pytest.param(AiohttpClient, marks=marks)])(marked)
+    return pytest.mark.parametrize("make", [Http1Client])(marked)
 
 
 async def ask(client: Client, endpoint: Endpoint, *, stream: bool = False, body: bytes = b"{}") -> tuple[int, bytes]:
@@ -434,12 +431,12 @@ async def test_bytes_after_the_end_of_an_answer_never_become_the_next_answer(cli
     for extra in (smuggled, b"HTT", b"zzz"):
         async with serving(answering(OK + extra)) as served:
             for _ in range(2):
-                with contextlib.suppress(Problem):  # aiohttp fails the answer that they follow.
+                with contextlib.suppress(Problem):
                     assert await ask(client, served.endpoint()) == (200, b"ok")
-            assert served.connections == 2 or isinstance(client, AiohttpClient)
+            assert served.connections == 2
 
 
-@functools.partial(promise, broken_by_aiohttp="it takes them for the answer to the next request")
+@promise
 async def test_bytes_on_an_idle_connection_never_become_the_next_answer(client: Client) -> None:
     said = asyncio.Event()
 
@@ -485,7 +482,7 @@ async def test_a_fresh_connection_that_dies_is_a_failure_and_not_retried(client:
         assert served.connections == 1
 
 
-@functools.partial(promise, broken_by_aiohttp="it reports half a head as if nothing had come")
+@promise
 async def test_an_answer_that_has_begun_is_never_retried(client: Client) -> None:
     async def handler(peer: Peer) -> None:
         await peer.request()
@@ -856,8 +853,7 @@ async def test_a_refused_client_certificate_is_unreachable(client: Client, certi
         )
         with pytest.raises(Problem) as raised:
             await ask(client, endpoint)
-        # aiohttp loses the reason when the refusal comes before it has written the request.
-        assert raised.value.kind is Kind.UPSTREAM_UNREACHABLE or isinstance(client, AiohttpClient)
+        assert raised.value.kind is Kind.UPSTREAM_UNREACHABLE
         await server
 
 

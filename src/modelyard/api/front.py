@@ -4,6 +4,8 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from modelyard.api.reply import Receive, Scope, Send
 
+MAX_SEEN_HOSTS = 1000
+
 Door = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
@@ -26,6 +28,7 @@ class Front:
         self._prefixes = tuple(prefixes.items())
         self._rest = rest
         self._hosts = hosts
+        self._seen_hosts: set[bytes] = set()  # raw values that were found good: names times ports, so few
         self._base_path = base_path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -49,7 +52,12 @@ class Front:
         assert self._hosts is not None
         for name, value in scope["headers"]:
             if name == b"host":
-                return host_name(value.decode("latin-1")) in self._hosts
+                if value in self._seen_hosts:
+                    return True
+                good = host_name(value.decode("latin-1")) in self._hosts
+                if good and len(self._seen_hosts) < MAX_SEEN_HOSTS:
+                    self._seen_hosts.add(value)
+                return good
         return False
 
 

@@ -20,6 +20,7 @@ _log = log.get(__name__)
 
 PREFIX = "/v1/"
 MODELS = "/v1/models"
+DRY_RUN = (b"x-modelyard-dry-run", b"true")
 
 
 class OpenAIDoors:
@@ -48,7 +49,7 @@ class OpenAIDoors:
                 reply = await self._pipeline.run(self._read(scope, digest, body, call_id, received))
             except Problem as problem:
                 reply = refusal(problem, OPENAI, call_id)
-            except Exception as error:  # a fault of ours is told in the dialect's shape, its details only to the log
+            except Exception as error:  # noqa: BLE001 - a fault of ours is told in the dialect's shape, its details only to the log
                 _log.exception("a call failed inside the gateway", call=call_id, error=type(error).__name__)
                 reply = refusal(_fault(call_id), OPENAI, call_id)
             await deliver(reply, send)
@@ -117,7 +118,7 @@ class OpenAIDoors:
             size=len(body),
             digest=digest,
             received=received,
-            dry_run=any(name == b"x-modelyard-dry-run" and value == b"true" for name, value in scope["headers"]),
+            dry_run=DRY_RUN in scope["headers"],
         )
 
     def _digest(self, scope: Scope) -> bytes | None:

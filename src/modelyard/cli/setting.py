@@ -2,10 +2,13 @@
 
 import sys
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from modelyard.core import log
-from modelyard.settings import Settings, SettingsError, load, read_environment, unknown_names
+if TYPE_CHECKING:
+    from modelyard.settings import Settings
+
+# Read by `chat`, which asks a server and is none: no setting, but no typo either.
+CHAT_KEY = "MODELYARD_API_KEY"
 
 
 def fail(message: str) -> NoReturn:
@@ -14,8 +17,12 @@ def fail(message: str) -> NoReturn:
     raise SystemExit(2)
 
 
-def settings_for(overrides: Mapping[str, Any]) -> tuple[Settings, dict[str, str]]:
+def settings_for(overrides: Mapping[str, Any]) -> "tuple[Settings, dict[str, str]]":
     """(the settings, the environment that yields them: what a worker process is started with)"""
+    # Imported here, because reading settings takes pydantic and structlog, and `--help` reads none.
+    from modelyard.core import log
+    from modelyard.settings import Settings, SettingsError, load, read_environment, unknown_names
+
     environment = read_environment()
     try:
         settings = load(overrides, environment)
@@ -23,7 +30,8 @@ def settings_for(overrides: Mapping[str, Any]) -> tuple[Settings, dict[str, str]
         fail(f"Modelyard does not start, because of its settings:\n{error}")
     log.configure(settings.log_level)
     for name in unknown_names(environment):
-        log.get(__name__).warning("a setting that Modelyard does not know", name=name)
+        if name != CHAT_KEY:
+            log.get(__name__).warning("a setting that Modelyard does not know", name=name)
     for name, value in overrides.items():
         alias = Settings.model_fields[name].alias
         if value is not None and alias is not None:

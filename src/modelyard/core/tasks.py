@@ -32,6 +32,6 @@ class Background:
             try:
                 await work()
                 return
-            except Exception as error:  # a loop of the server must survive any fault of one round
+            except Exception as error:  # noqa: BLE001 - a loop of the server must survive any fault of one round
                 _log.error("background task failed, starting it again", task=name, error=repr(error))
                 await asyncio.sleep(RESTART_SECONDS)

@@ -5,26 +5,28 @@ from collections.abc import Sequence
 from sqlalchemy import text
 
 from modelyard.canonical.record import CallRecord
-from modelyard.core import raw
 from modelyard.db.engine import Database
 from modelyard.db.schema import ledger
 
-_COLUMNS = [column.name for column in ledger.columns]
+# A record is an array in the order of its fields; the ledger's columns have the same names.
+_FIELDS = CallRecord.__struct_fields__
 
-# `executemany` starves beside a busy event loop (it takes the interpreter's lock for every row); one statement over a
-# JSON array does not. The column names are ours, the values travel as one bound parameter.
-_FROM_SQLITE = ", ".join(f"json_extract(value, '$[{index}]')" for index in range(len(_COLUMNS)))
-_FROM_POSTGRES = ", ".join(f"(value->>{index})::{column.type.compile()}" for index, column in enumerate(ledger.columns))
-_INSERT = f"INSERT INTO ledger ({', '.join(_COLUMNS)}) SELECT "
+# The journal's lines go in as they are, as one JSON array: `executemany` starves beside a busy event loop (it takes the
+# interpreter's lock for every row), and reading the lines in Python costs more than all of SQLite's work on them.
+_INSERT = f"INSERT INTO ledger ({', '.join(_FIELDS)}) SELECT "
+_FROM_SQLITE = ", ".join(f"json_extract(value, '$.s[{index}]')" for index in range(len(_FIELDS)))
+_FROM_POSTGRES = ", ".join(
+    f"(value->'s'->>{index})::{ledger.c[field].type.compile()}" for index, field in enumerate(_FIELDS)
+)
 _SQLITE = text(f"{_INSERT}{_FROM_SQLITE} FROM json_each(:batch) WHERE true ON CONFLICT (id) DO NOTHING")
 _POSTGRES = text(
     f"{_INSERT}{_FROM_POSTGRES} FROM json_array_elements(CAST(:batch AS json)) ON CONFLICT (id) DO NOTHING"
 )
 
 
-async def insert(database: Database, records: Sequence[CallRecord]) -> None:
-    """Add these calls, each once."""
-    rows = [[getattr(record, name) for name in _COLUMNS] for record in records]
+async def insert(database: Database, lines: Sequence[bytes]) -> None:
+    """Add the calls of these settlement lines (`gateway.journal`), each once."""
     statement = _SQLITE if database.is_sqlite else _POSTGRES
+    batch = (b"[" + b",".join(lines) + b"]").decode()
     async with database.write() as connection:
-        await connection.execute(statement, {"batch": raw.encode(rows).decode()})
+        await connection.execute(statement, {"batch": batch})

@@ -1,11 +1,12 @@
 """Migrations: run at start, with a copy of a SQLite file made before. A database that cannot be migrated is not served."""
 
+import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, column, inspect, select, table
 from sqlalchemy.exc import SQLAlchemyError
 
 from modelyard.core import log
@@ -49,7 +50,8 @@ async def revision(database: Database, line: Line) -> str | None:
 def _revision(connection: Connection, line: Line) -> str | None:
     if not inspect(connection).has_table(line.version_table):
         return None
-    found: str | None = connection.execute(text(f"SELECT version_num FROM {line.version_table}")).scalar()
+    versions = table(line.version_table, column("version_num"))
+    found: str | None = connection.execute(select(versions.c.version_num)).scalar()
     return found
 
 
@@ -98,11 +100,16 @@ async def _back_up(database: Database, line: Line, backups: Path, current: str) 
     """A copy of a SQLite file beside it; PostgreSQL's backups are its operator's."""
     if not database.is_sqlite or not database.url.database:
         return None
-    backups.mkdir(parents=True, exist_ok=True)
-    target = backups / f"{line.name}-{current}-{time.strftime('%Y%m%d-%H%M%S')}.db"
+    target = await asyncio.to_thread(_backup_path, line, backups, current)
     async with database.engine.connect() as connection:
         plain = await connection.execution_options(isolation_level="AUTOCOMMIT")
         await plain.exec_driver_sql("VACUUM INTO ?", (str(target),))
-    for old in sorted(backups.glob(f"{line.name}-*.db"))[:-KEPT_BACKUPS]:
-        old.unlink()
     return target
+
+
+def _backup_path(line: Line, backups: Path, current: str) -> Path:
+    """Where the next backup goes; the oldest ones make room for it."""
+    backups.mkdir(parents=True, exist_ok=True)
+    for old in sorted(backups.glob(f"{line.name}-*.db"))[: 1 - KEPT_BACKUPS]:
+        old.unlink()
+    return backups / f"{line.name}-{current}-{time.strftime('%Y%m%d-%H%M%S')}.db"

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from modelyard.canonical.snapshot import Preset, Target
 from modelyard.canonical.usage import Usage
@@ -10,8 +10,7 @@ from modelyard.core.errors import Problem
 from modelyard.core.raw import Fields
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Head:
+class Head(NamedTuple):
     """The little that the pipeline must know of a request before it runs."""
 
     model: str | None

@@ -26,11 +26,12 @@ class OpenBooks:
         self._noted = started
         self._closed = False
 
-    def leaves(self) -> None:
-        """The call is about to leave: its intent is in the journal before anything is sent."""
+    async def leaves(self) -> None:
+        """The call is about to leave: returns when its intent is in the journal, before anything is sent."""
         self.record.attempts += 1
         if self._segment is None:
             self._segment = self._journal.intent(self.record)
+            await self._journal.written()
 
     def first_byte(self) -> None:
         """The backend has begun to answer."""

@@ -9,9 +9,8 @@ import os
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
-from modelyard.canonical.record import CallRecord
 from modelyard.core import log
-from modelyard.gateway.journal import Journal, Segment, left_behind, replay, settlements
+from modelyard.gateway.journal import Journal, Segment, left_behind, replay, settlement, settlements
 
 _log = log.get(__name__)
 
@@ -21,7 +20,8 @@ BATCH_BYTES = 512 * 1024
 REPLAY_ROWS = 1000
 ROTATE_SECONDS = 60.0
 
-Insert = Callable[[Sequence[CallRecord]], Awaitable[None]]
+# Takes settlement lines; a call whose id the ledger has is passed over.
+Insert = Callable[[Sequence[bytes]], Awaitable[None]]
 
 
 class Flusher:
@@ -41,7 +41,7 @@ class Flusher:
         with left_behind(self._folder) as segments:
             records = replay(segments.values())
             for start in range(0, len(records), REPLAY_ROWS):
-                await self._insert(records[start : start + REPLAY_ROWS])
+                await self._insert([settlement(record) for record in records[start : start + REPLAY_ROWS]])
             for path in segments:
                 path.unlink(missing_ok=True)
         return len(records)
@@ -54,8 +54,7 @@ class Flusher:
             await asyncio.sleep(FLUSH_SECONDS)
             try:
                 await self.drain()
-            except Exception as error:
-                # Whatever the database's fault is, the journal keeps the calls until it is over.
+            except Exception as error:  # noqa: BLE001 - whatever it is, the journal keeps the calls until it is over
                 _log.error("the ledger cannot be written; calls wait in the journal", error=repr(error))
                 await asyncio.sleep(RETRY_SECONDS)
             if self._sync_seconds is not None and loop.time() - self._synced >= self._sync_seconds:
@@ -78,9 +77,9 @@ class Flusher:
 
     async def _move(self, segment: Segment) -> None:
         data = await asyncio.to_thread(_read, segment.path, segment.flushed, segment.size)
-        records = list(settlements(data))
-        if records:
-            await self._insert(records)
+        lines = settlements(data)
+        if lines:
+            await self._insert(lines)
         segment.flushed += len(data)
 
 

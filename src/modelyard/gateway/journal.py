@@ -30,6 +30,8 @@ SEGMENT_BYTES = 16 * 1024 * 1024
 SPARE_BYTES = 1024 * 1024
 MEMORY_LINES = 100_000
 
+SETTLED = b'{"s"'
+
 
 class Intent(msgspec.Struct, frozen=True):
     i: CallRecord
@@ -85,8 +87,10 @@ class Journal:
         folder.mkdir(parents=True, exist_ok=True)
         self._spare = folder / f"spare-{os.getpid()}"
         self._keep_spare()
+        self._loop = asyncio.get_running_loop()
         self._lines: list[bytes] = []
         self._scheduled = False
+        self._waiters: list[asyncio.Future[None]] = []
         self._degraded = False
         self.ended: dict[str, int] = {OK: 0, ERROR: 0, LEFT: 0}
         self.segments: list[Segment] = [self._new_segment()]
@@ -102,12 +106,18 @@ class Journal:
         return sum(segment.open_calls for segment in self.segments)
 
     def intent(self, record: CallRecord) -> Segment:
-        """Note that a call is about to leave and write it out now. Give the segment back to `settle`."""
+        """Note that a call is about to leave; it may when `written` is done. Give the segment back to `settle`."""
         segment = self.segments[-1]
         segment.open_calls += 1
         self._lines.append(_encode(Intent(record)))
-        self.write()
+        self._schedule()
         return segment
+
+    def written(self) -> "asyncio.Future[None]":
+        """Done when all lines so far are in the file: one write for all calls that begin in this turn of the loop."""
+        waiter = self._loop.create_future()  # one each: a call that is cancelled must not cancel the others
+        self._waiters.append(waiter)
+        return waiter
 
     def progress(self, call_id: str, output: int) -> None:
         """Note how many output tokens a stream has passed on so far."""
@@ -118,19 +128,25 @@ class Journal:
         """Note how the call ended. On disk before this turn of the loop is over."""
         segment.open_calls -= 1
         self.ended[record.status] += 1
-        self._lines.append(_encode(Settlement(record)))
+        self._lines.append(settlement(record))
         self._schedule()
 
     def _schedule(self) -> None:
         if not self._scheduled:
             self._scheduled = True
-            asyncio.get_running_loop().call_soon(self.write)
+            self._loop.call_soon(self.write)
 
     def write(self) -> None:
-        """Write all waiting lines with one call."""
+        """Write all waiting lines with one call, and let the calls go that wait for it."""
         self._scheduled = False
-        if not self._lines:
-            return
+        if self._lines:
+            self._write_lines()
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def _write_lines(self) -> None:
         data = b"\n".join(self._lines) + b"\n"
         segment = self.segments[-1]
         written = self._write(segment, data)
@@ -201,13 +217,14 @@ class Journal:
             self._spare.unlink(missing_ok=True)
 
 
-def settlements(data: bytes) -> Iterator[CallRecord]:
-    """The settled records among whole lines."""
-    for line in data.split(b"\n"):
-        if line.startswith(b'{"s"'):
-            record = _decode(line).s
-            if record is not None:
-                yield record
+def settlements(data: bytes) -> list[bytes]:
+    """The settlement lines among whole lines, as they are: the ledger reads them itself."""
+    return [line for line in data.split(b"\n") if line.startswith(SETTLED)]
+
+
+def settlement(record: CallRecord) -> bytes:
+    """The settlement line of a record."""
+    return _encode(Settlement(record))
 
 
 @contextlib.contextmanager

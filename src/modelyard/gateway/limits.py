@@ -10,6 +10,7 @@ bound and settle to the truth. Times are monotonic seconds, so a stepped wall cl
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from modelyard.canonical.snapshot import Limits
 
@@ -82,8 +83,7 @@ class SubjectLog:
         return not (self.running or self.calls or self.tokens)
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """One subject's limits and the tokens that this call may take of them."""
 
     subject: str

@@ -11,6 +11,7 @@ import random
 import time
 from collections.abc import AsyncGenerator
 from datetime import datetime
+from functools import lru_cache
 
 from modelyard.canonical.record import ERROR, LEFT, OK, CallRecord
 from modelyard.canonical.snapshot import Limits, Model, Principal, Published, Snapshot, Target
@@ -135,7 +136,7 @@ class Pipeline:
 
     def _route(self, principal: Principal, model: Model, snapshot: Snapshot) -> list[Target]:
         """The targets in the order in which they are tried; those of the fallback model last."""
-        draw = random.random()
+        draw = random.random()  # noqa: S311 - a lot, not a secret
         targets = list(self._strategy(model.targets, draw))
         fallback = snapshot.models.get(snapshot.fallback_model) if snapshot.fallback_model else None
         if fallback is not None and fallback is not model and may_use(principal, fallback, snapshot):
@@ -158,7 +159,7 @@ class Pipeline:
             connection = target.connection
             record.connection_id, record.upstream_model = connection.id, target.model
             body = dialect.address(call.fields, target, ask_for_usage and target.stream_usage)
-            books.leaves()
+            await books.leaves()
             sent = time.monotonic()
             try:
                 answer = await self._client.send(
@@ -235,8 +236,7 @@ class Pipeline:
             if not begun:
                 raise
             yield dialect.write_stream_error(fault)
-        except Exception as error:
-            # Ours, not the backend's: the caller still gets a proper end, the details go to the log only.
+        except Exception as error:  # noqa: BLE001 - ours: the caller gets a proper end, the log the details
             _log.exception("a stream failed inside the gateway", call=books.record.id, error=type(error).__name__)
             status, problem = ERROR, Problem(Kind.INTERNAL, "Modelyard failed while it passed this stream on.")
             if not begun:
@@ -301,6 +301,7 @@ def _streams(answer: Answer) -> bool:
     return content_type is None or content_type.startswith(STREAM_TYPES)
 
 
+@lru_cache(maxsize=4096)
 def _header_value(text: str) -> bytes:
     """Names are the operator's and may hold anything; a header takes visible ASCII, the rest is percent-encoded."""
     return text.encode("ascii") if text.isascii() and text.isprintable() else _percent(text)

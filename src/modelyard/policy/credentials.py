@@ -1,8 +1,8 @@
 """Which credential a request carries, and whether it may be believed. The one place for every door."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
+from typing import NamedTuple
 
 SESSION_COOKIE = "modelyard_session"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -11,8 +11,7 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 MAX_TOKEN_LENGTH = 512
 
 
-@dataclass(frozen=True, slots=True)
-class Presented:
+class Presented(NamedTuple):
     """What a request shows to be let in. `ambient` is true for a cookie, which a browser sends by itself."""
 
     token: str

@@ -1,8 +1,8 @@
 """The seam between the gateway and whichever HTTP client is behind it: send, chunks, abort.
 
-Two clients implement it: `upstream.http1` (ours, on httptools: the default) and `upstream.aiohttp_client`.
-Neither follows redirects, keeps cookies, decompresses, nor adds headers beyond `host` and framing.
-The functions at the end are the problems that both of them raise, in one wording.
+`upstream.http1` implements it; the benchmark puts others behind it to compare (docs/decisions/0003).
+A client follows no redirects, keeps no cookies, decompresses nothing and adds no headers beyond `host` and framing.
+The functions at the end are the problems that any of them raises, in one wording.
 """
 
 import socket

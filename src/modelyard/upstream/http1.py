@@ -5,11 +5,14 @@ The connection itself, with the way of an answer, is in `upstream.http1_connecti
 
 import asyncio
 import re
+import socket
 import ssl
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
+
+from aiohappyeyeballs import start_connection
 
 from modelyard.canonical.endpoint import DEFAULT_PORTS, Endpoint, Tls
 from modelyard.core.errors import Kind, Problem
@@ -19,6 +22,7 @@ from modelyard.upstream.http1_connection import Connection, Exchange, Pool
 MAX_IDLE = 256  # Connections kept per origin.
 MAX_ROUTES = 1024  # Endpoint objects remembered; a new snapshot brings new ones, so old ones must go.
 MAX_HEADS = 128  # Encoded heads remembered per endpoint.
+HEAD_START_SECONDS = 0.25  # What one address of a name gets before the next is tried beside it (RFC 8305).
 CLOSE_SECONDS = 1.0  # How long close() waits for the event loop to report its connections closed.
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -157,32 +161,35 @@ class Http1Client:
         route = self._routes[id(endpoint)] = Route(endpoint, pool)
         return route
 
-    async def _connect(self, endpoint: Endpoint, pool: Pool) -> Connection:
+    def _refuse_when_closed(self) -> None:
         if self._closed:
             raise Problem(Kind.UNAVAILABLE, "the gateway is shutting down")
+
+    async def _connect(self, endpoint: Endpoint, pool: Pool) -> Connection:
+        self._refuse_when_closed()
         loop = asyncio.get_running_loop()
-        options: dict[str, Any] = {}
-        if isinstance(loop, asyncio.BaseEventLoop):  # uvloop is not one: it tries the addresses one after the other.
-            options["happy_eyeballs_delay"] = 0.25
         try:
             context = tls_context(endpoint.tls) if endpoint.scheme == "https" else None
             async with asyncio.timeout(endpoint.timeouts.connect):
+                addresses = await loop.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
+                # uvloop tries a name's addresses one after the other: a broken IPv6 would use up the whole wait.
+                opened = await start_connection(addresses, happy_eyeballs_delay=HEAD_START_SECONDS, loop=loop)
                 connected: tuple[Any, Connection] = await loop.create_connection(
                     lambda: Connection(loop, pool, self._connections),
-                    endpoint.host,
-                    endpoint.port,
+                    sock=opened,
                     ssl=context,
                     server_hostname=endpoint.host if context is not None else None,
-                    **options,
                 )
         except TimeoutError:
             raise connect_timed_out(pool.origin, endpoint.timeouts) from None
         except (OSError, UnicodeError) as error:
             raise unreachable(pool.origin, error) from error
         connection = connected[1]
-        if self._closed:  # Closed while we were connecting.
+        try:
+            self._refuse_when_closed()  # while we were connecting
+        except Problem:
             connection.drop()
-            raise Problem(Kind.UNAVAILABLE, "the gateway is shutting down")
+            raise
         if connection.transport.is_closing():  # Its end was reported before there was an exchange to tell of it.
             why = connection.lost_with or ConnectionResetError("it closed the connection at once")
             raise unreachable(pool.origin, why)

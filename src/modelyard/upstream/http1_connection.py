@@ -43,8 +43,21 @@ class Pool:
 class Exchange:
     """One request and its answer. Implements `upstream.client.Answer`, and is itself the iterator of the chunks."""
 
-    __slots__ = ("_raw_headers", "complete", "connection", "error", "limit", "loop", "origin", "queue", "stale",
-                 "status", "stream", "waiter", "waiting")  # fmt: skip
+    __slots__ = (
+        "complete",
+        "connection",
+        "error",
+        "limit",
+        "loop",
+        "origin",
+        "queue",
+        "raw_headers",
+        "stale",
+        "status",
+        "stream",
+        "waiter",
+        "waiting",
+    )  # fmt: skip
 
     def __init__(self, connection: "Connection", origin: str, loop: asyncio.AbstractEventLoop, stream: bool) -> None:
         self.connection: Connection | None = connection  # None once the message is complete or has failed.
@@ -52,7 +65,7 @@ class Exchange:
         self.loop = loop
         self.stream = stream
         self.status = 0  # 0 until the head is there.
-        self._raw_headers: list[tuple[bytes, bytes]] = []
+        self.raw_headers: list[tuple[bytes, bytes]] = []
         self.queue: list[bytes] = []
         self.waiting = 0  # Bytes in `queue`.
         self.limit: int | None = None  # Set while read() collects the whole body.
@@ -64,11 +77,11 @@ class Exchange:
     @property
     def headers(self) -> list[tuple[str, str]]:
         """All headers, names in lower case."""
-        return [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in self._raw_headers]
+        return [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in self.raw_headers]
 
     def header(self, name: str) -> str | None:
         wanted = name.encode("latin-1")
-        for candidate, value in self._raw_headers:
+        for candidate, value in self.raw_headers:
             if candidate.lower() == wanted:
                 return value.decode("latin-1")
         return None
@@ -239,7 +252,7 @@ class Connection(asyncio.Protocol):
             raise ValueError("a switch of protocols that nobody asked for")
         if status >= 200:  # Else interim (100, 103): the answer comes after it.
             exchange.status = status
-            exchange._raw_headers = self._headers
+            exchange.raw_headers = self._headers
             exchange.complete = self._head_only
             self._keep = self._parser.should_keep_alive()
         self._headers = []
@@ -281,7 +294,7 @@ class Connection(asyncio.Protocol):
         if had_head or not exchange.status:
             return True
         # The head ended within this read, and a part of the body may have come with it: measure the head alone.
-        return sum(len(name) + len(value) + 4 for name, value in exchange._raw_headers) > MAX_HEAD
+        return sum(len(name) + len(value) + 4 for name, value in exchange.raw_headers) > MAX_HEAD
 
     def _finish(self, exchange: Exchange) -> None:
         """The message is complete: the connection is free, though the reader may not have read everything."""

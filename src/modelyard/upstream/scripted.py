@@ -13,6 +13,7 @@ It remembers what it was sent, credentials included, and tells it to anyone: it 
 import argparse
 import asyncio
 import socket
+import sys
 import time
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
@@ -312,7 +313,8 @@ def main(arguments: list[str] | None = None) -> None:
     config = uvicorn.Config(ScriptedUpstream(), log_level="warning", access_log=False, lifespan="off")
     server = uvicorn.Server(config)
     server.force_exit = True  # do not wait for streams: some never end
-    print(f"scripted upstream on http://{options.host}:{listener.getsockname()[1]}/v1", flush=True)
+    sys.stdout.write(f"scripted upstream on http://{options.host}:{listener.getsockname()[1]}/v1\n")
+    sys.stdout.flush()
     with suppress(KeyboardInterrupt):
         server.run(sockets=[listener])
 

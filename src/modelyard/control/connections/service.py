@@ -1,7 +1,7 @@
 """Connections: made, changed, removed. Every value is checked here, whichever way it came in."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,35 +35,18 @@ def build(row: ConnectionRow, given: Mapping[str, Any], defaults: Timeouts) -> C
     flavour = given.get("flavour") or (row.flavour if row.flavour and "kind" not in given else _flavour_of(row.kind))
     row = replace(row, flavour=_checked_flavour(row.kind, flavour))
     if given.get("base_url") is not None:
-        try:
-            parse_base_url(given["base_url"])
-        except ValueError as error:
-            raise Problem(Kind.MALFORMED, f"base_url: {error}.", param="base_url") from None
-        row = replace(row, base_url=given["base_url"].strip().rstrip("/"))
-    fields: dict[str, Any] = {}
-    if "connection_type" in given or not row.created_at:
-        fields["connection_type"] = given.get("connection_type") or FLAVOURS[row.flavour].connection_type
-    for name, default in (("enable", True), ("priority", 0), ("weight", 1)):
-        if name in given:
-            fields[name] = default if given[name] is None else given[name]
-    if "prefix_id" in given:
-        fields["prefix_id"] = given["prefix_id"] or None
-    if "model_ids" in given:
-        fields["model_ids"] = tuple(dict.fromkeys(name for name in given["model_ids"] or () if name))
-    if "tags" in given:
-        fields["tags"] = tuple(dict.fromkeys(_tag(tag) for tag in given["tags"] or ()))
-    if "api_keys" in given:
-        fields["api_keys"] = _unmasked_keys(given["api_keys"] or (), row.api_keys)
-    if "headers" in given:
-        fields["headers"] = _unmasked_headers(given["headers"] or {}, row.headers)
-    if "timeouts" in given or not row.created_at:
-        wanted = {name: value for name, value in (given.get("timeouts") or {}).items() if value is not None}
-        fields["timeouts"] = replace(row.timeouts if row.created_at else defaults, **wanted)
-    if "limits" in given:
-        fields["limits"] = Limits(**(given["limits"] or {}))
-    if "tls" in given:
-        fields["tls"] = _checked_tls(Tls(**(given["tls"] or {})))
-    return replace(row, **fields)
+        row = replace(row, base_url=_checked_url(given["base_url"]))
+    if not row.created_at:
+        row = replace(row, connection_type=FLAVOURS[row.flavour].connection_type, timeouts=defaults)
+    return replace(row, **{name: READERS[name](row, value) for name, value in given.items() if name in READERS})
+
+
+def _checked_url(url: str) -> str:
+    try:
+        parse_base_url(url)
+    except ValueError as error:
+        raise Problem(Kind.MALFORMED, f"base_url: {error}.", param="base_url") from None
+    return url.strip().rstrip("/")
 
 
 def _flavour_of(kind: str) -> str:
@@ -128,6 +111,27 @@ def _checked_tls(tls: Tls) -> Tls:
         if path is not None and not Path(path).is_file():
             raise Problem(Kind.MALFORMED, f"tls.{name}: there is no such file on the server.", param=f"tls.{name}")
     return tls
+
+
+# How each given value becomes one of the row's; None stands for the default.
+READERS: Mapping[str, Callable[[ConnectionRow, Any], Any]] = {
+    "enable": lambda row, value: True if value is None else value,
+    "priority": lambda row, value: value or 0,
+    "weight": lambda row, value: value or 1,
+    "prefix_id": lambda row, value: value or None,
+    "connection_type": lambda row, value: value or FLAVOURS[row.flavour].connection_type,
+    "model_ids": lambda row, value: tuple(dict.fromkeys(name for name in value or () if name)),
+    "tags": lambda row, value: tuple(dict.fromkeys(_tag(tag) for tag in value or ())),
+    "api_keys": lambda row, value: _unmasked_keys(value or (), row.api_keys),
+    "headers": lambda row, value: _unmasked_headers(value or {}, row.headers),
+    "timeouts": lambda row, value: replace(row.timeouts, **_given(value)),
+    "limits": lambda row, value: Limits(**(value or {})),
+    "tls": lambda row, value: _checked_tls(Tls(**(value or {}))),
+}
+
+
+def _given(value: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {name: seconds for name, seconds in (value or {}).items() if seconds is not None}
 
 
 def shown(row: ConnectionRow) -> dict[str, Any]:

@@ -42,6 +42,7 @@ async def verified(password_hash: str | None, password: str) -> bool:
 
 def _verify(password_hash: str | None, password: str) -> bool:
     try:
-        return _hasher.verify(password_hash or _DECOY, password) and password_hash is not None
+        _hasher.verify(password_hash or _DECOY, password)
     except (VerificationError, InvalidHashError):
         return False
+    return password_hash is not None

@@ -1,8 +1,10 @@
-"""The same seam on aiohttp: slower, but widely used; for when our own client is under suspicion.
+"""The seam on aiohttp: slower than our own client, but widely used.
 
-Two promises it cannot keep (the tests of the contract hold them against it): bytes that arrive on an idle connection
-are taken for the next answer on it, and an answer cut within its head counts as one that never began.
+Two promises it cannot keep: bytes that arrive on an idle connection are taken for the next answer on it (why it is not
+in the package), and an answer cut within its head counts as one that never began.
 """
+
+# mypy: disable-error-code="import-not-found"
 
 import asyncio
 import io

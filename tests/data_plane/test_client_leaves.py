@@ -1,0 +1,95 @@
+"""A caller who goes away: the backend stops at once, and the books know of it once."""
+
+import openai
+import pytest
+
+from tests.data_plane.people import CHAT, chat, new_key, settled, until
+
+GONE = 5.0
+
+
+@pytest.fixture
+def key(yard, upstream):
+    upstream.reset()
+    return new_key(yard, limits={"concurrency": 1})
+
+
+def assert_it_left(yard, upstream, key, model, stream, output=0):
+    assert until(lambda: upstream.state()["client_left"].get(model) == 1, GONE), upstream.state()
+    (call,) = settled(yard, key["id"])
+    assert call["status"] == "left"
+    assert call["model"] == model
+    assert call["stream"] == stream
+    assert call["estimated"]
+    assert call["input"] > 0
+    assert call["output"] >= output
+    assert call["attempts"] == 1
+    with yard.client(key["key"]) as client:  # its place under the limit is free again
+        assert client.post(CHAT, json=chat("echo")).status_code == 200
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("model", ["stall-first", "slow"])
+def test_before_the_first_byte(yard, upstream, key, model, stream):
+    with openai.OpenAI(base_url=yard.base_url, api_key=key["key"], max_retries=0, timeout=0.6) as sdk:
+        with pytest.raises(openai.APITimeoutError):
+            sdk.chat.completions.create(**chat(model, stream))
+    assert_it_left(yard, upstream, key, model, stream)
+
+
+@pytest.mark.parametrize("model", ["lorem", "stall"])
+def test_in_the_middle_of_a_stream(yard, upstream, key, model):
+    with openai.OpenAI(base_url=yard.base_url, api_key=key["key"], max_retries=0) as sdk:
+        with sdk.chat.completions.create(**chat(model, stream=True)) as stream:
+            for _ in zip(range(3), stream, strict=False):
+                pass
+    assert_it_left(yard, upstream, key, model, stream=True, output=3)
+
+
+@pytest.mark.parametrize("model", ["lorem", "stall"])
+def test_in_the_middle_of_a_whole_answer(yard, upstream, key, model):
+    with openai.OpenAI(base_url=yard.base_url, api_key=key["key"], max_retries=0, timeout=0.4) as sdk:
+        with pytest.raises(openai.APITimeoutError):
+            sdk.chat.completions.create(**chat(model))
+    assert_it_left(yard, upstream, key, model, stream=False)
+
+
+def test_a_caller_who_hangs_up_while_sending_costs_nothing(yard, upstream, key):
+    import socket
+
+    with socket.create_connection(("127.0.0.1", int(yard.url.rsplit(":", 1)[1])), timeout=5) as connection:
+        lines = ["POST /v1/chat/completions HTTP/1.1", "host: 127.0.0.1", f"authorization: Bearer {key['key']}"]
+        connection.sendall("\r\n".join([*lines, "content-length: 1000", "", '{"model":']).encode())
+    with yard.client(key["key"]) as client:
+        assert client.post(CHAT, json=chat("echo")).status_code == 200
+    (call,) = settled(yard, key["id"])
+    assert call["status"] == "ok"
+
+
+def test_a_caller_who_hangs_up_at_once_is_noticed(yard, upstream, key):
+    """Before the watch over the client has begun."""
+    import json
+    import socket
+
+    body = json.dumps(chat("stall-first", stream=True)).encode()
+    with socket.create_connection(("127.0.0.1", int(yard.url.rsplit(":", 1)[1])), timeout=5) as connection:
+        lines = ["POST /v1/chat/completions HTTP/1.1", "host: 127.0.0.1", f"authorization: Bearer {key['key']}"]
+        connection.sendall("\r\n".join([*lines, f"content-length: {len(body)}", "", ""]).encode() + body)
+    assert until(lambda: upstream.state()["streams_in_progress"] == 0, GONE)
+    calls = settled(yard, key["id"])
+    assert [call["status"] for call in calls] == ["left"]
+
+
+def test_one_who_leaves_does_not_disturb_the_others(yard, upstream, key):
+    other = new_key(yard)
+    with (
+        openai.OpenAI(base_url=yard.base_url, api_key=other["key"], max_retries=0) as staying,
+        openai.OpenAI(base_url=yard.base_url, api_key=key["key"], max_retries=0) as leaving,
+    ):
+        stays = staying.chat.completions.create(**chat("lorem", stream=True))
+        with leaving.chat.completions.create(**chat("lorem", stream=True)) as leaves:
+            next(leaves)
+        text = "".join(part.choices[0].delta.content or "" for part in stays)
+    assert len(text.split()) == 64
+    (call,) = settled(yard, other["id"])
+    assert (call["status"], call["output"]) == ("ok", 64)

@@ -1,0 +1,225 @@
+"""Several workers are one server: same keys, same limits, one end, complete books."""
+
+import asyncio
+import os
+import signal
+import time
+
+from tests.operations.tools import (
+    ASK,
+    alive,
+    ask,
+    children_of,
+    clean_environment,
+    every_worker,
+    session_of,
+    wait,
+    wait_for_rows,
+    worker_of,
+)
+from tests.servers import free_port
+from tests.yard import ADMIN_KEY, run_yard, wait_until_ready
+
+TWO = ("--workers", "2")
+
+
+def environment_of(upstream) -> dict[str, str]:
+    return {"OPENAI_API_BASE_URL": upstream.base_url}
+
+
+async def _spread(yard, key: str = ADMIN_KEY, rounds: int = 10) -> list[tuple[int, str, dict]]:
+    """Calls on fresh connections until both workers have served some."""
+    answers: list[tuple[int, str, dict]] = []
+    async with session_of(key, fresh=True) as session:
+        for _ in range(rounds):
+            answers += await asyncio.gather(*(ask(session, yard.url) for _ in range(20)))
+            if len({worker_of(call_id) for _, call_id, _ in answers}) >= 2:
+                return answers
+    raise AssertionError("one worker served everything")
+
+
+async def test_both_workers_serve_and_a_key_is_known_and_forgotten_by_both(upstream, data_dir):
+    with run_yard(data_dir, environment_of(upstream), TWO) as yard:
+        await every_worker(yard, 2, lambda names: "echo" in names, "models are offered", 10)
+        assert {status for status, _, _ in await _spread(yard)} == {200}
+        key = yard.make_key()
+        key_id = next(row["id"] for row in yard.admin.get("/api/v1/keys").json()["items"] if row["source"] == "database")
+        await every_worker(yard, 2, lambda names: "echo" in names, "a new key is known", 5, key)
+        assert yard.admin.delete(f"/api/v1/keys/{key_id}").status_code == 200
+        await every_worker(yard, 2, lambda names: names == [], "a revoked key is refused", 5, key)
+        assert {status for status, _, _ in await _spread(yard, key)} == {401}
+
+
+async def test_a_connection_made_through_one_worker_is_offered_by_the_other(upstream, data_dir):
+    with run_yard(data_dir, {}, TWO) as yard:
+        await every_worker(yard, 2, lambda names: names == [], "both serve", 10)
+        yard.connect("late", upstream.base_url)
+        await every_worker(yard, 2, lambda names: "echo" in names, "its models are offered", 8)
+
+
+async def test_a_connection_switched_off_through_one_worker_leaves_the_other(upstream, data_dir):
+    with run_yard(data_dir, {"MODELS_CACHE_TTL": "1"}, TWO) as yard:
+        made = yard.connect("soon-off", upstream.base_url)
+        await every_worker(yard, 2, lambda names: "echo" in names, "its models are offered", 10)
+        assert yard.admin.patch(f"/api/v1/connections/{made['id']}", json={"enable": False}).status_code == 200
+        await every_worker(yard, 2, lambda names: names == [], "its models are gone", 5)
+
+
+def test_killing_the_main_process_leaves_no_worker_behind(upstream, data_dir):
+    with run_yard(data_dir, environment_of(upstream), TWO) as yard:
+        wait(lambda: len(children_of(yard.process.pid)) == 2, "two workers", 10)
+        workers = children_of(yard.process.pid)
+        yard.kill()
+        wait(lambda: not any(alive(worker) for worker in workers), "the workers end with their parent", 10)
+        # and the port is free for the next start
+        with run_yard(data_dir, environment_of(upstream), port=int(yard.url.rpartition(":")[2])) as again:
+            assert again.admin.get("/v1/models").status_code == 200
+
+
+async def test_a_killed_worker_is_started_again_and_no_call_is_lost(upstream, data_dir):
+    with run_yard(data_dir, environment_of(upstream), TWO) as yard:
+        before = await every_worker(yard, 2, lambda names: "echo" in names, "models are offered", 10)
+        first = await _spread(yard)
+        workers = children_of(yard.process.pid)
+        os.kill(min(workers), signal.SIGKILL)
+        wait(lambda: len(children_of(yard.process.pid) - {min(workers)}) == 2, "a new worker", 15)
+        after = await every_worker(yard, 2, lambda names: "echo" in names, "both offer models again", 15)
+        assert len(after - before) == 1, "one of the two is new"
+        second = await _spread(yard)
+        ids = {call_id for _, call_id, _ in first + second}
+        assert {row["id"] for row in wait_for_rows(data_dir, len(ids))} == ids
+        usage = await asyncio.to_thread(yard.wait_for_calls, len(ids))
+        assert {status: row["calls"] for status, row in usage.items()} == {"ok": len(ids)}
+        assert yard.terminate() == 0
+
+
+async def test_sigterm_ends_the_main_process_and_its_workers_with_exit_code_0(upstream, data_dir):
+    with run_yard(data_dir, environment_of(upstream), TWO) as yard:
+        await every_worker(yard, 2, lambda names: "echo" in names, "models are offered", 10)
+        answers = await _spread(yard)
+        workers = children_of(yard.process.pid)
+        assert await asyncio.to_thread(yard.terminate) == 0
+        assert not any(alive(worker) for worker in workers)
+        assert "Traceback" not in yard.output()
+    assert {row["id"] for row in wait_for_rows(data_dir, len(answers))} == {call_id for _, call_id, _ in answers}
+
+
+def test_sigterm_at_any_moment_of_a_start_ends_it(upstream, data_dir):
+    """A worker that is being started while the signal comes must not be forgotten."""
+    for moment in range(6):
+        with run_yard(data_dir, environment_of(upstream), TWO, wait=False) as yard:
+            wait(lambda: children_of(yard.process.pid) or yard.process.poll() is not None, "the first worker", 20)  # noqa: B023
+            time.sleep(moment * 0.1)
+            workers = children_of(yard.process.pid)
+            assert yard.terminate(20) == 0, yard.output()[-2000:]
+            wait(lambda: not any(alive(worker) for worker in workers), "no worker stays", 5)  # noqa: B023
+
+
+async def test_the_calls_a_minute_of_a_key_hold_over_both_workers(upstream, data_dir):
+    with run_yard(data_dir, environment_of(upstream), TWO) as yard:
+        key = yard.make_key(limits={"rpm": 11})
+        await every_worker(yard, 2, lambda names: True, "both serve", 10)
+        await every_worker(yard, 2, lambda names: names != [], "the key is known", 5, key)
+        answers = []
+        async with session_of(key, fresh=True) as session:
+            for _ in range(6):
+                answers += await asyncio.gather(*(ask(session, yard.url) for _ in range(20)))
+        assert len({worker_of(call_id) for _, call_id, _ in answers}) == 2
+        served = [call_id for status, call_id, _ in answers if status == 200]
+        assert len(served) == 11, "all that the limit gives, and no more"
+        refused = [content["error"]["message"] for status, _, content in answers if status == 429]
+        assert len(refused) == len(answers) - 11
+        assert all("11 calls a minute" in message for message in refused), "the key's limit, not a worker's part of it"
+
+
+async def test_a_limit_below_the_number_of_workers_is_told_truly(upstream, data_dir):
+    with run_yard(data_dir, environment_of(upstream), TWO) as yard:
+        key = yard.make_key(limits={"rpm": 1})
+        await every_worker(yard, 2, lambda names: True, "both serve", 10)
+        await every_worker(yard, 2, lambda names: names != [], "the key is known", 5, key)
+        answers = await _spread(yard, key)
+        assert [status for status, _, _ in answers].count(200) <= 1
+        refused = [content["error"]["message"] for status, _, content in answers if status == 429]
+        assert not [message for message in refused if "max_tokens" in message], "tokens have nothing to do with it"
+
+
+def test_a_limited_key_may_hand_on_all_of_its_limit_whichever_worker_it_meets(upstream, data_dir):
+    with run_yard(data_dir, environment_of(upstream), TWO) as yard:
+        key = yard.make_key(limits={"rpm": 10})
+        deadline = time.monotonic() + 5
+        form = {"name": "child", "limits": {"rpm": 10}}
+        while True:  # until both have heard of the key
+            answers = []
+            for _ in range(10):
+                with yard.client(key) as client:
+                    answers.append(client.post("/api/v1/keys", json=form))
+            if {answer.status_code for answer in answers} == {200} or time.monotonic() > deadline:
+                break
+        assert {answer.status_code: answer.text[:90] for answer in answers if answer.status_code != 200} == {}
+
+
+def test_an_empty_variable_switches_off_one_of_the_env_file_in_every_worker(upstream, data_dir):
+    """Empty means unset, in the main process and in its workers alike."""
+    import subprocess
+    import sys
+
+    from tests.yard import Yard
+
+    data_dir.mkdir()
+    (data_dir / ".env").write_text("MODELYARD_BASE_PATH=/elsewhere\nMODELYARD_ALLOWED_HOSTS=models.example.com\n")
+    port = free_port()
+    log = data_dir.with_name("data.log")
+    environment = {"MODELYARD_ADMIN_API_KEY": ADMIN_KEY, "MODELYARD_BASE_PATH": "", "MODELYARD_ALLOWED_HOSTS": ""}
+    command = [sys.executable, "-m", "modelyard", "serve", "--port", str(port), "--data-dir", str(data_dir), *TWO]
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=data_dir,
+            env=clean_environment(environment),
+        )  # fmt: skip
+    yard = Yard(process, f"http://127.0.0.1:{port}", data_dir, log)
+    try:
+        wait_until_ready(yard)
+        answers = [yard.admin.get("/v1/models", headers={"host": "other.example.com"}).status_code for _ in range(20)]
+        assert set(answers) == {421}
+        home = yard.admin.get("/").text
+        assert "/elsewhere" not in home
+        assert yard.admin.get("/elsewhere/health").status_code != 200, "the base path was switched off"
+    finally:
+        yard.admin.close()
+        process.terminate()
+        process.wait(20)
+
+
+def test_the_books_are_not_disturbed_by_two_processes_that_replay_the_same_journal(data_dir):
+    """Two workers start at the same moment after a crash: each dead segment is brought in by one of them."""
+    import subprocess
+    import sys
+
+    program = """
+import sys
+from pathlib import Path
+from modelyard.gateway.journal import left_behind, replay
+folder = Path(sys.argv[1])
+while not (folder / "go").exists():
+    pass
+for _ in range(40):
+    with left_behind(folder) as segments:
+        replay(segments.values())
+        for path in segments:
+            path.unlink(missing_ok=True)
+"""
+    data_dir.mkdir()
+    for number in range(3000):
+        (data_dir / f"{number:06d}.jsonl").write_bytes(b"")
+    command = [sys.executable, "-c", program, str(data_dir)]
+    racers = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    time.sleep(2)
+    (data_dir / "go").touch()
+    outputs = [racer.communicate(timeout=60)[1] for racer in racers]
+    assert [output[-300:] for output in outputs if output] == []
+
+
+def test_the_first_answer_of_a_two_worker_start_is_usable(upstream, data_dir):
+    with run_yard(data_dir, environment_of(upstream), TWO) as yard:
+        answer = yard.admin.post("/v1/chat/completions", json=ASK)
+        assert answer.status_code in (200, 404), answer.text  # 404 until the backends have answered

@@ -1,0 +1,165 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from modelyard.canonical.usage import Usage
+from modelyard.core.errors import Kind, Problem
+from modelyard.dialects.openai.answer import OpenAITap, read_usage
+from tests.unit.make import cut, json_bytes, marks, object_of
+
+DELTA = b'data: {"choices":[{"index":0,"delta":{"content":"a"}}],"usage":null}'
+SPACED = b'data:{ "choices" : [ {"delta":{}, "finish_reason" : null} ] }'
+LAST = b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}'
+USAGE = b'data: {"choices":[],"usage":{"prompt_tokens":5,"completion_tokens":7}}'
+BARE_USAGE = b'data: {"usage":{"prompt_tokens":1,"completion_tokens":2},"id":"x"}'
+BOTH = b'data: {"choices":[{"delta":{"content":"b"}}],"usage":{"prompt_tokens":9,"completion_tokens":9}}'
+DONE = b"data: [DONE]"
+COMMENT = b": keep-alive"
+NAMED = b'event: chunk\ndata: {"choices":[{"delta":{}}]}'
+OTHER = b'data: {"object":"ping","choices":"none"}'
+
+events = st.lists(st.sampled_from([DELTA, SPACED, USAGE, BARE_USAGE, BOTH, COMMENT, NAMED, OTHER]), max_size=8)
+ONLY_USAGE = (USAGE, BARE_USAGE)
+
+
+def run(tap: OpenAITap, chunks: list[bytes]) -> bytes:
+    return b"".join([tap.feed(chunk) for chunk in chunks]) + tap.end()
+
+
+def told(tap: OpenAITap, chunks: list[bytes]) -> object:
+    """What came of a stream: its bytes, or the kind of its problem, and the books either way."""
+    try:
+        return run(tap, chunks), tap.usage, tap.deltas
+    except Problem as problem:
+        return problem.kind, problem.message, tap.usage, tap.deltas
+
+
+@given(events, marks, st.booleans(), st.sampled_from([b"\n\n", b"\r\n\r\n"]))
+def test_output_is_input_without_usage_only_events(
+    found: list[bytes], places: list[int], take_out: bool, end: bytes
+) -> None:
+    found = [*found, LAST, USAGE, DONE]
+    tap = OpenAITap(take_out)
+    output = run(tap, cut(b"".join(event + end for event in found), places))
+    assert output == b"".join(event + end for event in found if not (take_out and event in ONLY_USAGE))
+    assert tap.usage == Usage(input=5, output=7)
+    assert tap.deltas == sum(event in (DELTA, SPACED, BOTH, NAMED, LAST) for event in found)
+
+
+@given(events, marks, st.lists(st.sampled_from([b"\n\n", b"\r\n\r\n", b"\r\r", b"\n\r\n"]), min_size=11, max_size=11))
+def test_any_chunking_gives_the_same(found: list[bytes], places: list[int], ends: list[bytes]) -> None:
+    stream = b"".join(event + end for event, end in zip([*found, LAST, DONE], ends, strict=False))
+    assert told(OpenAITap(True), cut(stream, places)) == told(OpenAITap(True), [stream])
+
+
+@given(st.integers(0, 10**6), st.integers(0, 10**6), st.none() | st.integers(0, 10**6), st.none() | st.integers(0, 10**6))
+def test_usage_buckets_are_disjoint_and_sum_up(prompt: int, completion: int, cached: int | None, reasoning: int | None) -> None:
+    wire = {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "prompt_tokens_details": {"cached_tokens": cached, "audio_tokens": 0},
+        "completion_tokens_details": {"reasoning_tokens": reasoning},
+    }
+    usage = read_usage(json.dumps({"id": "x", "usage": wire}).encode())
+    assert usage is not None
+    assert usage.total == prompt + completion
+    assert usage.input + usage.cached_input == prompt
+    assert usage.output + usage.reasoning == completion
+    assert usage.cached_input == min(cached or 0, prompt)
+
+
+HOSTILE = [
+    {"prompt_tokens": -5, "completion_tokens": 3},
+    {"prompt_tokens": 5, "prompt_tokens_details": {"cached_tokens": -3}},
+    {"completion_tokens": 5, "completion_tokens_details": {"reasoning_tokens": -3}},
+    {"prompt_tokens": 10**30, "completion_tokens": 1},
+]
+
+
+@pytest.mark.parametrize("wire", HOSTILE)
+def test_a_backend_that_lies_cannot_give_negative_or_unstorable_tokens(wire: dict[str, object]) -> None:
+    """A negative figure gives a key tokens back; one beyond 64 bits makes PostgreSQL refuse the whole batch for ever."""
+    usage = read_usage(json.dumps({"usage": wire}).encode())
+    if usage is not None:
+        for bucket in (usage.input, usage.cached_input, usage.cache_write, usage.output, usage.reasoning):
+            assert 0 <= bucket < 2**63
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b'{"error":{"message":"out of memory","type":"server_error"}}', "out of memory"),
+        (b'{"error":"plain"}', "plain"),
+        (b'{"error":{"code":5}}', "no reason given"),
+        (b'{"choices":[],"error":{"message":"late"}}', "late"),
+    ],
+)
+def test_error_events(data: bytes, says: str) -> None:
+    tap = OpenAITap(False)
+    assert tap.feed(DELTA + b"\n\n")
+    with pytest.raises(Problem, match=says) as caught:
+        tap.feed(b"data: " + data + b"\n\n")
+    assert caught.value.kind is Kind.UPSTREAM_FAILED
+
+
+@pytest.mark.parametrize("line", [b"data: {", b"data: nope", b'data: {"choices":[', b"data: {}x", b"data: <html>", b"data: {'a':1}"])
+def test_broken_lines(line: bytes) -> None:
+    with pytest.raises(Problem, match="not JSON") as caught:
+        OpenAITap(False).feed(line + b"\n\n")
+    assert caught.value.kind is Kind.UPSTREAM_FAILED
+
+
+@pytest.mark.parametrize("stream", [b"", b"\n\n", COMMENT + b"\n\n", DELTA + b"\n\n", DELTA + b"\n\n" + USAGE + b"\n\n", DELTA])
+def test_a_missing_end(stream: bytes) -> None:
+    tap = OpenAITap(False)
+    tap.feed(stream)
+    with pytest.raises(Problem) as caught:
+        tap.end()
+    assert caught.value.kind is Kind.UPSTREAM_FAILED
+
+
+@pytest.mark.parametrize("tail", [b"", b"\n", b"\r", b"\r\n"])
+@pytest.mark.parametrize("last", [DONE, LAST])
+def test_a_last_event_without_its_blank_line(last: bytes, tail: bytes) -> None:
+    tap = OpenAITap(False)
+    assert tap.feed(DELTA + b"\n\n" + last + tail) == DELTA + b"\n\n"
+    assert tap.end() == last + b"\n\n"
+
+
+def test_a_last_usage_event_without_its_blank_line() -> None:
+    tap = OpenAITap(True)
+    assert tap.feed(LAST + b"\n\n" + USAGE) == LAST + b"\n\n"
+    assert tap.end() == b""
+    assert tap.usage == Usage(input=5, output=7)
+
+
+def test_half_an_event_at_the_end_is_a_fault_also_after_a_finish() -> None:
+    tap = OpenAITap(False)
+    tap.feed(LAST + b"\n\n" + USAGE[:-4])
+    with pytest.raises(Problem):
+        tap.end()
+
+
+@given(st.lists(st.binary(max_size=40), max_size=5))
+def test_random_bytes_pass_or_are_a_problem(chunks: list[bytes]) -> None:
+    told(OpenAITap(True), chunks)
+
+
+chunk_bytes = object_of("choices", "usage", "error", "id") | json_bytes
+usage_bytes = object_of("prompt_tokens", "completion_tokens", "prompt_tokens_details", "completion_tokens_details")
+
+
+@given(st.lists(chunk_bytes | usage_bytes.map(lambda usage: b'{"choices":[],"usage":' + usage + b"}"), max_size=4), st.booleans())
+def test_random_json_passes_or_is_a_problem(found: list[bytes], take_out: bool) -> None:
+    stream = b"".join(b"data: " + data + b"\n\n" for data in found)
+    told(OpenAITap(take_out), [stream, LAST + b"\n\n"])
+
+
+@given(json_bytes | object_of("usage", "choices") | usage_bytes.map(lambda usage: b'{"usage":' + usage + b"}") | st.binary(max_size=20))
+def test_read_usage_gives_usage_or_a_problem(body: bytes) -> None:
+    try:
+        read_usage(body)
+    except Problem as problem:
+        assert problem.kind is Kind.UPSTREAM_FAILED
