@@ -1,1 +1,53 @@
-bench: ; .venv/bin/python -m bench
+# Everything a newcomer needs. `make` alone lists the targets.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+VENV := .venv
+BIN := $(VENV)/bin
+UV_VERSION := 0.13.8
+
+.PHONY: help install run test check format bench clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+
+install: $(VENV)/.installed ## Install into .venv of this folder
+
+run: $(VENV)/.installed ## Install if needed, then serve on http://127.0.0.1:8484
+	@exec $(BIN)/modelyard serve
+
+test: $(VENV)/.tested ## Install all that the tests need, then lint, types, floors and tests
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/pytest -n 2 --dist loadfile
+
+check: $(VENV)/.tested ## The quick part of the tests: lint, types, floors, unit tests
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+	@$(BIN)/pytest -q -n 2 tests/unit tests/shape
+
+format: $(VENV)/.tested ## Format the code
+	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+bench: $(VENV)/.tested ## Measure against a bare pass-through and peers (20 minutes; nothing else should run)
+	@scripts/system-packages wrk
+	@$(BIN)/python -m bench --write docs/benchmarks.md
+
+clean: ## Remove what was installed and built
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache bench/.peers
+
+# Two stamps: what serving needs, and what tests need beside it.
+$(VENV)/.uv:
+	@scripts/python-venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@touch $@
+
+$(VENV)/.installed: pyproject.toml uv.lock | $(VENV)/.uv
+	@$(BIN)/uv sync --quiet --frozen --inexact --no-default-groups --extra postgres
+	@touch $@
+
+$(VENV)/.tested: pyproject.toml uv.lock | $(VENV)/.uv
+	@scripts/system-packages postgresql
+	@$(BIN)/uv sync --quiet --frozen --inexact --all-extras
+	@touch $@ $(VENV)/.installed

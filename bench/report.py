@@ -223,9 +223,10 @@ def _requests(results: Results, plan: Plan) -> list[str]:
         rows.append(row)
     note = (
         f"Idle memory is taken {SETTLE_SECONDS:g} s after the start. In brackets: slowest and fastest round."
-        " `modelyard aiohttp` and `modelyard pyreqwest` have another client behind Modelyard's seam. Ledger exact: after"
-        f" the load {governed.CONNECTIONS * governed.CALLS_EACH:,} more calls are made and read to the end; in every round"
-        " `GET /api/v1/usage` counts exactly those, and of the load no fewer than were answered nor more than were begun."
+        " `modelyard aiohttp` and `modelyard pyreqwest` have another client behind Modelyard's seam."
+        f" Ledger exact: after the load {governed.CONNECTIONS * governed.CALLS_EACH:,} more calls are made and read to"
+        " their end; in every round `GET /api/v1/usage` counts exactly those, and of the load no fewer than were"
+        " answered nor more than were begun."
     )
     return ["## Requests", "", *_table(heads, rows), "", note]
 

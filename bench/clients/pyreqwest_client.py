@@ -1,7 +1,8 @@
 """The seam on pyreqwest (Rust's reqwest, in a thread of its own), tuned as far as its options go.
 
 What it keeps to only in part, enough for a benchmark: an answer that does not stream is held whole before `read` can
-refuse its size, and `accept` and `user-agent` of its own are added when a request has none.
+refuse its size; `accept` and `user-agent` of its own are added when a request has none; a request that met a connection
+the server was just closing is not sent again; some malformed answers and heads of any size are taken.
 """
 
 # mypy: disable-error-code="import-not-found"
@@ -14,7 +15,7 @@ from typing import Any
 
 from pyreqwest.client import Client as Session
 from pyreqwest.client import ClientBuilder
-from pyreqwest.exceptions import ConnectError, PyreqwestError, RequestTimeoutError
+from pyreqwest.exceptions import PyreqwestError
 from pyreqwest.http import HeaderMap, Url
 from pyreqwest.request import StreamRequest
 from pyreqwest.response import Response
@@ -36,6 +37,7 @@ class PyreqwestAnswer:
         self._endpoint = endpoint
         self._deadline = deadline
         self._request = request
+        self._stream = request is not None
         self.status: int = response.status
 
     def header(self, name: str) -> str | None:
@@ -43,7 +45,7 @@ class PyreqwestAnswer:
         return value
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        if self._request is None:
+        if not self._stream:
             whole = await self._whole()
             if whole:
                 yield whole
@@ -66,7 +68,7 @@ class PyreqwestAnswer:
             self.abort()
 
     async def read(self, limit: int) -> bytes:
-        if self._request is None:
+        if not self._stream:
             whole = await self._whole()
             if len(whole) > limit:
                 raise too_large(self._endpoint.origin, limit)
@@ -82,14 +84,13 @@ class PyreqwestAnswer:
         return b"".join(parts)
 
     def abort(self) -> None:
-        if self._request is None:
-            return
         request, self._request = self._request, None
-        leaving = request.__aexit__(None, None, None)
-        try:
-            leaving.send(None)  # It waits for nothing: one step is all of it.
-        except StopIteration:
-            pass
+        if request is not None:
+            leaving = request.__aexit__(None, None, None)
+            try:
+                leaving.send(None)  # It waits for nothing: one step is all of it.
+            except StopIteration:
+                pass
 
     async def _whole(self) -> bytes:
         content: bytes = (await self._response.bytes()).to_bytes()
@@ -122,8 +123,12 @@ class PyreqwestClient:
                 return PyreqwestAnswer(response, endpoint, deadline, None)
             # Without the limit of 0 it would hold back the head until its buffer is full.
             request = builder.streamed_read_buffer_limit(0).build_streamed()
-            async with asyncio.timeout_at(deadline):
-                response = await request.__aenter__()
+            try:
+                async with asyncio.timeout_at(deadline):
+                    response = await request.__aenter__()
+            except BaseException:
+                del request  # The traceback would hold it, and it its connection.
+                raise
             return PyreqwestAnswer(response, endpoint, deadline, request)
         except (PyreqwestError, TimeoutError) as error:
             raise _problem(endpoint, error, stream=stream, begun=False, headed=False) from error
@@ -188,12 +193,13 @@ def _new_session(tls: Tls, connect: float) -> Session:
 def _problem(endpoint: Endpoint, error: Exception, *, stream: bool, begun: bool, headed: bool) -> Problem:
     details: Any = getattr(error, "details", None) or {}
     causes = [cause["message"] for cause in details.get("causes") or ()]
+    # Told by the causes: ConnectTimeoutError and ConnectError are also what trouble before the head is reported as.
+    connecting = any("(Connect)" in cause for cause in causes)
     if isinstance(error, TimeoutError):
-        # Told by its causes: ConnectTimeoutError is also what a late head is reported as.
-        if isinstance(error, RequestTimeoutError) and any("(Connect)" in cause for cause in causes):
+        if connecting:
             return connect_timed_out(endpoint.origin, endpoint.timeouts)
         return timed_out(endpoint.origin, endpoint.timeouts, stream=stream, begun=begun)
-    if isinstance(error, ConnectError):
-        return unreachable(endpoint.origin, OSError(causes[-1] if causes else str(error)))
+    if connecting:
+        return unreachable(endpoint.origin, OSError(causes[-1]))
     when = "in the middle of" if headed else "before"
     return Problem(Kind.UPSTREAM_FAILED, f"{endpoint.origin} broke the connection, or HTTP, {when} its answer")

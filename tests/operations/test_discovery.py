@@ -158,6 +158,7 @@ def test_a_connection_made_while_a_slow_refresh_runs_keeps_its_models(data_dir):
     with black_hole() as hole, run_backend() as backend:
         environment = {"MODELS_CACHE_TTL": "0", "OPENAI_API_BASE_URL": hole}
         with run_yard(data_dir, environment) as yard:
+            time.sleep(2.5)  # what a start begins is over
             with yard.client(None) as other:
                 other.headers["authorization"] = yard.admin.headers["authorization"]
                 slow = threading.Thread(target=lambda: other.get("/api/v1/connections", params={"refresh": "true"}))

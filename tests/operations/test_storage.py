@@ -100,10 +100,6 @@ def test_known_keys_work_while_the_main_database_is_locked(upstream, data_dir):
         assert yard.make_key(), "and afterwards changes are possible again"
 
 
-def _mib(yard) -> int:
-    return sum(path.stat().st_blocks * 512 for path in (yard.data_dir / "journal").iterdir())
-
-
 @needs_mount
 def test_calls_go_on_with_the_journal_on_a_full_disk_and_the_ledger_is_exact_afterwards(upstream, data_dir, size):
     with small_disk(data_dir / "journal", f"size={size}"):
@@ -161,8 +157,9 @@ def test_a_sigterm_with_the_journal_on_a_full_disk_still_brings_the_calls_into_t
 
 def record() -> CallRecord:
     return CallRecord(
-        id=ids.call_id(), started_at=1, user_id="u", dialect="openai", operation="chat", model="m", status=OK
-    )
+        id=ids.call_id(), started_at=1, user_id="u", key_id="k", dialect="openai", operation="chat", model="m", stream=False,
+        input=1, status=OK,
+    )  # fmt: skip
 
 
 @contextmanager

@@ -175,7 +175,7 @@ def modelyard(
 def refuses(*arguments: str, cwd: Path, environment: Mapping[str, str] | None = None) -> str:
     """`modelyard serve` must not start: exit code 2 and something for a person to read, which is given back."""
     try:
-        done = modelyard("serve", "--port", "0", *arguments, cwd=cwd, environment=environment, seconds=15)
+        done = modelyard("serve", "--port", "0", *arguments, cwd=cwd, environment=environment, seconds=10)
     except subprocess.TimeoutExpired as error:
         raise AssertionError(f"it serves, although it must not:\n{error.stdout}") from None
     assert "Traceback" not in done.stdout, done.stdout[-3000:]

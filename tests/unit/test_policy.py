@@ -132,6 +132,7 @@ def test_forged_never_raises_and_lets_reading_pass(method: str, headers: list[tu
         ([(b"cookie", b"modelyard_session=")], None),
         ([(b"authorization", b"Bearer " + b"x" * 513)], None),
         ([(b"authorization", b"Basic abc")], None),
+        ([(b"x-api-key", b"  ")], None),
         ([], None),
     ],
 )

@@ -56,7 +56,7 @@ def add(
     if made.error is not None:
         note(f"It gives no list of models yet: {made.error}")
     elif made.row.enable:
-        note(f"It offers {len(made.models)} models.")
+        note(f"It offers {len(made.names)} models.")
 
 
 def _from_environment(variable: str) -> str:

@@ -8,7 +8,7 @@ import typer
 
 from modelyard.cli import session
 from modelyard.cli.output import note, write_json, write_table
-from modelyard.cli.reaching import Reached, offer_of, reach
+from modelyard.cli.reaching import Reached, reach
 from modelyard.cli.session import AsJson, DataDir
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ async def _rows(settings: "Settings", *, refresh: bool) -> tuple[list[Listed], l
             rows = [*opened.stores.declared.models, *await queries.every(connection)]
             grants = [*opened.stores.declared.grants, *await queries.grants_of_models(connection)]
     reached = await reach(connections) if refresh else []
-    offers: dict[str, Offer] = {one.row.id: offer_of(one) for one in reached}
+    offers: dict[str, Offer] = {one.row.id: one.offer for one in reached}
     compiled = [one for row in connections if (one := _compiled(row)) is not None]
     base_models = compile_base_models(compiled, offers)
     return _listed(base_models, rows, compile_readers(grants)), reached

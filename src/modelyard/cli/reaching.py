@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reached:
-    """One connection: what it offers, or `error`; neither for one that is switched off."""
+    """One connection: what it offers, or `error`; neither, nor a time, for one that was left alone."""
 
     row: "ConnectionRow"
-    models: Sequence[str] = ()
+    offer: "Offer"
     error: str | None = None
     milliseconds: int | None = None
 
@@ -26,6 +26,13 @@ class Reached:
         if self.error is not None:
             return "failed"
         return "switched off" if self.milliseconds is None else "ok"
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The models in force of what it offers: its allow-list is applied."""
+        from modelyard.control.snapshot.compile import offered_names
+
+        return offered_names(self.row, self.offer)
 
 
 async def reach(rows: "Sequence[ConnectionRow]", *, also_disabled: bool = False) -> list[Reached]:
@@ -45,29 +52,24 @@ async def reach(rows: "Sequence[ConnectionRow]", *, also_disabled: bool = False)
 
 
 async def _left_alone(row: "ConnectionRow") -> Reached:
-    return Reached(row=row)
+    from modelyard.canonical.records import Offer
+
+    return Reached(row=row, offer=Offer())
 
 
 async def _reach_one(client: "Client", row: "ConnectionRow") -> Reached:
+    from modelyard.canonical.records import Offer
     from modelyard.control.discovery import ListFailed, fetch_models
 
     started = time.monotonic()
-    models: list[str] = []
-    error = None
+    offer, error = Offer(), None
     try:
-        models = [str(model["id"]) for model in await fetch_models(client, row)]
+        offer = Offer(models=await fetch_models(client, row))
     except ListFailed as failed:
         error = str(failed)
     except (KeyError, ValueError) as fault:
         error = f"it cannot be used as it is stored: {fault}"
-    return Reached(row=row, models=models, error=error, milliseconds=round((time.monotonic() - started) * 1000))
-
-
-def offer_of(reached: Reached) -> "Offer":
-    """What a connection offers, in the catalogue's terms."""
-    from modelyard.canonical.records import Offer
-
-    return Offer(models=[{"id": name} for name in reached.models], error=reached.error)
+    return Reached(row=row, offer=offer, error=error, milliseconds=round((time.monotonic() - started) * 1000))
 
 
 def write_reached(found: Sequence[Reached]) -> None:
@@ -80,7 +82,7 @@ def write_reached(found: Sequence[Reached]) -> None:
                 one.row.kind,
                 one.row.base_url,
                 one.state,
-                len(one.models) if one.state == "ok" else None,
+                len(one.names) if one.state == "ok" else None,
                 one.milliseconds,
                 one.error,
             )
