@@ -1,6 +1,7 @@
 """The measurements. Each goes round by round over the variants, so that a slow minute hits all of them alike."""
 
 import http.client
+import json
 import statistics
 import sys
 import tempfile
@@ -232,7 +233,7 @@ def _wait_for_models(gateway: Gateway) -> tuple[int, int]:
     count = 0
     for _ in range(100):
         status, body = call(_port(gateway), "GET", MODELS_PATH, gateway.headers)
-        count = body.count(b'"bench-model') if status == 200 else 0
+        count = len(json.loads(body)["data"]) if status == 200 else 0
         if count >= MODELS:
             return count, len(body)
         time.sleep(0.2)

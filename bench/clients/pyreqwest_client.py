@@ -2,7 +2,8 @@
 
 What it keeps to only in part, enough for a benchmark: an answer that does not stream is held whole before `read` can
 refuse its size; `accept` and `user-agent` of its own are added when a request has none; a request that met a connection
-the server was just closing is not sent again; some malformed answers and heads of any size are taken.
+the server was just closing is not sent again; cancelling before the head leaves the connection open (pyreqwest 0.15.1
+lets the request run on); some malformed answers and heads of any size are taken.
 """
 
 # mypy: disable-error-code="import-not-found"
@@ -123,12 +124,8 @@ class PyreqwestClient:
                 return PyreqwestAnswer(response, endpoint, deadline, None)
             # Without the limit of 0 it would hold back the head until its buffer is full.
             request = builder.streamed_read_buffer_limit(0).build_streamed()
-            try:
-                async with asyncio.timeout_at(deadline):
-                    response = await request.__aenter__()
-            except BaseException:
-                del request  # The traceback would hold it, and it its connection.
-                raise
+            async with asyncio.timeout_at(deadline):
+                response = await request.__aenter__()
             return PyreqwestAnswer(response, endpoint, deadline, request)
         except (PyreqwestError, TimeoutError) as error:
             raise _problem(endpoint, error, stream=stream, begun=False, headed=False) from error

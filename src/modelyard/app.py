@@ -104,7 +104,7 @@ class Modelyard:
         )
         self.front = _front(
             settings,
-            OpenAIDoors(pipeline, published, stores.seal, settings.max_body_bytes),
+            OpenAIDoors(pipeline, published, stores.seal, settings.max_body_bytes, self._discovery.refresh),
             control,
             operations,
         )

@@ -56,7 +56,7 @@ class Canned:
             connection.sendall(whole(json.dumps({"object": "list", "data": rows}).encode()))
             return
         self.requests.append(Seen(path, headers, body))
-        script = self.scripts[json.loads(body)["model"]]
+        script = self.scripts[json.loads(body.decode("utf-8", "replace"))["model"]]
         if isinstance(script, bytes):
             connection.sendall(script)
         else:

@@ -65,10 +65,12 @@ def ledger(yard: Yard, key_id: str) -> list[dict[str, Any]]:
         return [dict(row) for row in database.execute("select * from ledger where key_id = ? order by id", (key_id,))]
 
 
-def settled(yard: Yard, key_id: str, count: int = 1, seconds: float = 10.0) -> list[dict[str, Any]]:
-    """The calls of one key, once there are so many. A moment longer is waited for one too many to show itself."""
+def settled(
+    yard: Yard, key_id: str, count: int = 1, seconds: float = 10.0, linger: float = 0.0
+) -> list[dict[str, Any]]:
+    """The calls of one key, once there are so many. `linger` lets one too many show itself."""
     until(lambda: len(ledger(yard, key_id)) >= count, seconds)
-    time.sleep(0.3)
+    time.sleep(linger)
     return ledger(yard, key_id)
 
 

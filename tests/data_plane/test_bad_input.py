@@ -151,7 +151,9 @@ def test_hostile_bodies_never_are_a_fault_of_the_server(ann, yard, hostile, mode
             assert_openai_error(answer, 400)
 
 
-@pytest.mark.parametrize("name", ["nope", "", "a" * 10_000, "../../etc/passwd", "\x00", "日本", "echo\n", "{{7*7}}", "ECHO"])
+@pytest.mark.parametrize(
+    "name", ["nope", "", "a" * 10_000, "../../etc/passwd", "\x00", "日本", "echo\n", "{{7*7}}", "ECHO"]
+)
 def test_an_unknown_model(client, name):
     if name:
         told = assert_openai_error(client.post(CHAT, json=chat(name)), 404, "model_not_found")
@@ -195,7 +197,11 @@ def test_outside_the_scope_of_a_key(yard):
 )
 def test_a_bad_key(yard, key):
     with yard.client(key) as stranger:
-        for answer in (stranger.post(CHAT, json=chat("echo")), stranger.get("/v1/models"), stranger.get("/v1/models/x")):
+        for answer in (
+            stranger.post(CHAT, json=chat("echo")),
+            stranger.get("/v1/models"),
+            stranger.get("/v1/models/x"),
+        ):
             assert_openai_error(answer, 401, "invalid_api_key")
         assert_openai_error(stranger.post(CHAT, content=b"{"), 401)
 
@@ -306,9 +312,11 @@ def test_an_sdk_raises_the_right_error_for_bad_input(yard, model, fields, error)
 
 
 def test_an_sdk_raises_for_a_bad_key(yard):
-    with openai.OpenAI(base_url=yard.base_url, api_key="sk-my-x", max_retries=0) as sdk:
-        with pytest.raises(openai.AuthenticationError):
-            sdk.models.list()
+    with (
+        openai.OpenAI(base_url=yard.base_url, api_key="sk-my-x", max_retries=0) as sdk,
+        pytest.raises(openai.AuthenticationError),
+    ):
+        sdk.models.list()
 
 
 def test_nothing_of_this_was_a_fault_of_the_server(yard):

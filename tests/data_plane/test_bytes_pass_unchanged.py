@@ -4,7 +4,7 @@ import pytest
 
 from modelyard.core import raw
 from tests.data_plane.canned import ANSWER, Canned, chunk, head, run_canned, streamed, whole
-from tests.data_plane.people import CHAT, new_key
+from tests.data_plane.people import CHAT, new_key, settled
 from tests.yard import run_yard
 
 ODD_ANSWER = (
@@ -96,7 +96,10 @@ def test_a_stream_is_asked_for_usage_and_nothing_else_changes(client, backend):
     [
         (b"null", b'{"include_usage":true}'),
         (b'{"include_usage":false,"x":1.0}', b'{"include_usage":true,"x":1.0}'),
-        (b'{"x":[ 1.0 ],"include_obfuscation":false}', b'{"x":[ 1.0 ],"include_obfuscation":false,"include_usage":true}'),
+        (
+            b'{"x":[ 1.0 ],"include_obfuscation":false}',
+            b'{"x":[ 1.0 ],"include_obfuscation":false,"include_usage":true}',
+        ),
         (b'{"include_usage":true}', b'{"include_usage":true}'),
     ],
 )
@@ -154,3 +157,13 @@ def test_usage_that_shares_its_chunk_with_a_choice_is_left_in(client):
     answer = client.post(CHAT, json={"model": "usage-with-choice", "messages": [{}], "stream": True})
     assert b'"usage":{"prompt_tokens":5' in answer.content
     assert answer.content.endswith(DONE)
+
+
+def test_bytes_that_are_no_text_are_refused_or_passed_but_never_a_fault(yard, backend):
+    key = new_key(yard)
+    for options in (b'{"a":"\xff"}', b'{"a":"\xff","include_usage":true}', b'{"include_usage":"\xff"}'):
+        body = b'{"model":"stream","stream":true,"messages":[{}],"stream_options":%b}' % options
+        with yard.client(key["key"]) as client:
+            answer = client.post(CHAT, content=body)
+        assert answer.status_code in (200, 400), (options, answer.text)
+    assert "left" not in {call["status"] for call in settled(yard, key["id"], 3, seconds=1)}

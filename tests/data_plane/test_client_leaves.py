@@ -1,5 +1,8 @@
 """A caller who goes away: the backend stops at once, and the books know of it once."""
 
+import json
+import socket
+
 import openai
 import pytest
 
@@ -16,7 +19,7 @@ def key(yard, upstream):
 
 def assert_it_left(yard, upstream, key, model, stream, output=0):
     assert until(lambda: upstream.state()["client_left"].get(model) == 1, GONE), upstream.state()
-    (call,) = settled(yard, key["id"])
+    (call,) = settled(yard, key["id"], linger=0.4)
     assert call["status"] == "left"
     assert call["model"] == model
     assert call["stream"] == stream
@@ -31,52 +34,53 @@ def assert_it_left(yard, upstream, key, model, stream, output=0):
 @pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize("model", ["stall-first", "slow"])
 def test_before_the_first_byte(yard, upstream, key, model, stream):
-    with openai.OpenAI(base_url=yard.base_url, api_key=key["key"], max_retries=0, timeout=0.6) as sdk:
-        with pytest.raises(openai.APITimeoutError):
-            sdk.chat.completions.create(**chat(model, stream))
+    with (
+        openai.OpenAI(base_url=yard.base_url, api_key=key["key"], max_retries=0, timeout=0.6) as sdk,
+        pytest.raises(openai.APITimeoutError),
+    ):
+        sdk.chat.completions.create(**chat(model, stream))
     assert_it_left(yard, upstream, key, model, stream)
 
 
 @pytest.mark.parametrize("model", ["lorem", "stall"])
 def test_in_the_middle_of_a_stream(yard, upstream, key, model):
-    with openai.OpenAI(base_url=yard.base_url, api_key=key["key"], max_retries=0) as sdk:
-        with sdk.chat.completions.create(**chat(model, stream=True)) as stream:
-            for _ in zip(range(3), stream, strict=False):
-                pass
+    with (
+        openai.OpenAI(base_url=yard.base_url, api_key=key["key"], max_retries=0) as sdk,
+        sdk.chat.completions.create(**chat(model, stream=True)) as stream,
+    ):
+        for _ in zip(range(3), stream, strict=False):
+            pass
     assert_it_left(yard, upstream, key, model, stream=True, output=3)
 
 
 @pytest.mark.parametrize("model", ["lorem", "stall"])
 def test_in_the_middle_of_a_whole_answer(yard, upstream, key, model):
-    with openai.OpenAI(base_url=yard.base_url, api_key=key["key"], max_retries=0, timeout=0.4) as sdk:
-        with pytest.raises(openai.APITimeoutError):
-            sdk.chat.completions.create(**chat(model))
+    with (
+        openai.OpenAI(base_url=yard.base_url, api_key=key["key"], max_retries=0, timeout=0.4) as sdk,
+        pytest.raises(openai.APITimeoutError),
+    ):
+        sdk.chat.completions.create(**chat(model))
     assert_it_left(yard, upstream, key, model, stream=False)
 
 
 def test_a_caller_who_hangs_up_while_sending_costs_nothing(yard, upstream, key):
-    import socket
-
     with socket.create_connection(("127.0.0.1", int(yard.url.rsplit(":", 1)[1])), timeout=5) as connection:
         lines = ["POST /v1/chat/completions HTTP/1.1", "host: 127.0.0.1", f"authorization: Bearer {key['key']}"]
         connection.sendall("\r\n".join([*lines, "content-length: 1000", "", '{"model":']).encode())
     with yard.client(key["key"]) as client:
         assert client.post(CHAT, json=chat("echo")).status_code == 200
-    (call,) = settled(yard, key["id"])
+    (call,) = settled(yard, key["id"], linger=0.4)
     assert call["status"] == "ok"
 
 
 def test_a_caller_who_hangs_up_at_once_is_noticed(yard, upstream, key):
     """Before the watch over the client has begun."""
-    import json
-    import socket
-
     body = json.dumps(chat("stall-first", stream=True)).encode()
     with socket.create_connection(("127.0.0.1", int(yard.url.rsplit(":", 1)[1])), timeout=5) as connection:
         lines = ["POST /v1/chat/completions HTTP/1.1", "host: 127.0.0.1", f"authorization: Bearer {key['key']}"]
         connection.sendall("\r\n".join([*lines, f"content-length: {len(body)}", "", ""]).encode() + body)
     assert until(lambda: upstream.state()["streams_in_progress"] == 0, GONE)
-    calls = settled(yard, key["id"])
+    calls = settled(yard, key["id"], linger=0.4)
     assert [call["status"] for call in calls] == ["left"]
 
 
@@ -91,5 +95,5 @@ def test_one_who_leaves_does_not_disturb_the_others(yard, upstream, key):
             next(leaves)
         text = "".join(part.choices[0].delta.content or "" for part in stays)
     assert len(text.split()) == 64
-    (call,) = settled(yard, other["id"])
+    (call,) = settled(yard, other["id"], linger=0.4)
     assert (call["status"], call["output"]) == ("ok", 64)

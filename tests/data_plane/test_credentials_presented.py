@@ -1,5 +1,6 @@
 """How a key may be shown, and that no oddity in a header is a fault of the server."""
 
+import json
 import socket
 
 import pytest
@@ -65,7 +66,7 @@ KEY = b"0123456789abcdef"
         b"authorization: Bearer \\u0000", b"authorization: Bearer %00", b"authorization: Bearer a\tb",
         b"authorization: Bearer \x01\x7f", b"authorization: Bearer a\x00b", b"x-api-key: \x00", b"authorization: Digest x",
         b"authorization: Bearer Bearer x", b"cookie: modelyard_session=", b"cookie: modelyard_session=\xff\xff",
-        b"cookie: modelyard_session=\"\\000\"", b"cookie: ;;;=;", b"cookie: a[b]=c; modelyard_session=x",
+        b'cookie: modelyard_session="\\000"', b"cookie: ;;;=;", b"cookie: a[b]=c; modelyard_session=x",
         b"authorization: null", b"api-key: undefined", b"authorization: Bearer ${KEY}",
     ],
     ids=range(29),
@@ -87,7 +88,7 @@ def test_two_keys_that_begin_alike_are_two_keys(upstream, tmp_path):
         {"email": f"{name}@example.com", "name": name, "role": "user", "keys": [{"name": "k", "key": SHARED + ending}]}
         for name, ending in (("one", "A"), ("two", "B"))
     ]
-    (tmp_path / "yard.yaml").write_text(__import__("json").dumps({"users": users}))
+    (tmp_path / "yard.yaml").write_text(json.dumps({"users": users}))
     environment = {"OPENAI_API_BASE_URL": upstream.base_url, "MODELYARD_CONFIG": str(tmp_path / "yard.yaml")}
     with run_yard(tmp_path / "data", environment) as yard:
         for name, ending in (("one", "A"), ("two", "B")):

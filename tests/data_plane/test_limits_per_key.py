@@ -142,7 +142,8 @@ def test_concurrency_is_given_back_when_the_caller_leaves(yard, model):
 
 
 @pytest.mark.parametrize(
-    "model", ["error-400", "error-500", "cut-before-headers", "cut", "html", "broken-line", "error-event", "rate-limited"]
+    "model",
+    ["error-400", "error-500", "cut-before-headers", "cut", "html", "broken-line", "error-event", "rate-limited"],
 )
 @pytest.mark.parametrize("streamed", [True, False])
 def test_concurrency_is_given_back_on_errors(yard, model, streamed):

@@ -1,12 +1,20 @@
 """Presets and overrides: what reaches the backend, and who may use what."""
 
-import datetime
+import datetime as dt
 import json
 
 import pytest
 
 from tests.data_plane.people import (
-    ADA, ANN, BEN, CHAT, assert_openai_error, chat, make_model, new_key, people_file,
+    ADA,
+    ANN,
+    BEN,
+    CHAT,
+    assert_openai_error,
+    chat,
+    make_model,
+    new_key,
+    people_file,
 )  # fmt: skip
 from tests.yard import run_yard
 
@@ -102,9 +110,9 @@ def test_the_callers_messages_keep_their_bytes(yard, ann, upstream):
 
 def test_variables_are_filled_in(sent):
     text = "{{USER_NAME}}|{{ USER_EMAIL }}|{{CURRENT_DATE}}|{{CURRENT_WEEKDAY}}|{{CURRENT_TIME}}|{{CURRENT_DATETIME}}"
-    before = datetime.datetime.now().astimezone()
+    before = dt.datetime.now().astimezone()
     got = sent({"system": text}, {"messages": [USER]})["messages"][0]["content"].split("|")
-    after = datetime.datetime.now().astimezone()
+    after = dt.datetime.now().astimezone()
     assert got[:2] == ["Ann", "ann@example.com"]
     assert got[2] in (f"{before:%Y-%m-%d}", f"{after:%Y-%m-%d}")
     assert got[3] in (f"{before:%A}", f"{after:%A}")
@@ -197,7 +205,9 @@ def test_settings_of_the_chat_application_are_not_sent(sent):
     ],
 )  # fmt: skip
 def test_parameters_that_cannot_be_sent_are_refused_not_a_fault(yard, params):
-    body = json.dumps({"id": f"bad-{abs(hash(json.dumps(params)))}", "name": "b", "base_model_id": "echo", "params": params})
+    body = json.dumps(
+        {"id": f"bad-{abs(hash(json.dumps(params)))}", "name": "b", "base_model_id": "echo", "params": params}
+    )
     answer = yard.admin.post("/api/v1/models/create", content=body, headers={"content-type": "application/json"})
     assert answer.status_code in (200, 422), answer.text
 
@@ -314,7 +324,7 @@ def test_a_dry_run_calls_nobody(yard, ann, upstream):
 
 def test_a_dry_run_shows_the_body_that_would_be_sent(yard, ada, upstream):
     for path, body in (("/v1/embeddings", {"input": "x", "stream": True}), (CHAT, chat(None, stream=True))):
-        body = {"model": "echo", **body}
-        told = ada.post(path, json=body, headers={"x-modelyard-dry-run": "true"}).json()["body"]
-        assert ada.post(path, json=body).status_code == 200
+        named = {"model": "echo", **body}
+        told = ada.post(path, json=named, headers={"x-modelyard-dry-run": "true"}).json()["body"]
+        assert ada.post(path, json=named).status_code == 200
         assert told == json.loads(upstream.state()["requests"][-1]["body"])

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.data_plane.canned import ANSWER, error, head, paced, run_canned, streamed, whole
-from tests.data_plane.people import ANN, CHAT, assert_openai_error, chat, make_model, new_key, people_file, settled
+from tests.data_plane.people import ANN, BEN, CHAT, assert_openai_error, chat, make_model, new_key, people_file, settled
 from tests.servers import free_port, run_scripted
 from tests.yard import run_yard
 
@@ -18,8 +18,9 @@ def gone(connection):
     """Close without a word."""
 
 
+STATUSES = (400, 401, 403, 404, 408, 409, 413, 422, 429, 500, 502, 503, 504, 529)
 FIRST = {
-    **{f"status-{status}": error("no", status) for status in (400, 401, 403, 404, 408, 409, 413, 422, 429, 500, 502, 503, 504, 529)},
+    **{f"status-{status}": error("no", status) for status in STATUSES},
     "gone": gone,
     "not-http": b"nonsense\r\n\r\n",
     "html-503": whole(b"<html>", 503, content_type="text/html"),
@@ -28,7 +29,6 @@ FIRST = {
     "error-mid-stream": paced(DELTA % b"first", b'data: {"error":{"message":"boom"}}\n\n'),
     "cut-mid-json": b"HTTP/1.1 200 OK\r\ncontent-length: 500\r\nconnection: close\r\n\r\n" + ANSWER,
 }  # fmt: skip
-
 
 
 STREAM = streamed(DELTA % b"second", FINISH, DONE)
@@ -134,16 +134,19 @@ def test_priority_decides_and_a_dead_backend_is_passed_over(tmp_path):
 
 
 def test_two_connections_and_two_keys_share_the_load(tmp_path):
-    with run_canned({"m": whole(ANSWER)}) as one, run_canned({"m": whole(ANSWER)}) as two:
-        with run_yard(tmp_path / "data") as yard:
-            yard.connect("one", one.base_url, api_keys=["key-a", "key-b"])
-            yard.connect("two", two.base_url)
-            with yard.client(new_key(yard)["key"]) as client:
-                for _ in range(60):
-                    assert client.post(CHAT, json=chat("m")).status_code == 200
-            assert {seen.headers["authorization"] for seen in one.requests} == {"Bearer key-a", "Bearer key-b"}
-            assert two.requests
-            assert len(one.requests) + len(two.requests) == 60
+    with (
+        run_canned({"m": whole(ANSWER)}) as one,
+        run_canned({"m": whole(ANSWER)}) as two,
+        run_yard(tmp_path / "data") as yard,
+    ):
+        yard.connect("one", one.base_url, api_keys=["key-a", "key-b"])
+        yard.connect("two", two.base_url)
+        with yard.client(new_key(yard)["key"]) as client:
+            for _ in range(60):
+                assert client.post(CHAT, json=chat("m")).status_code == 200
+        assert {seen.headers["authorization"] for seen in one.requests} == {"Bearer key-a", "Bearer key-b"}
+        assert two.requests
+        assert len(one.requests) + len(two.requests) == 60
 
 
 def test_a_key_that_the_backend_refuses_gives_way_to_the_next(tmp_path):
@@ -188,8 +191,6 @@ def test_the_fallback_model_is_tried_last(with_fallback):
 
 
 def test_the_fallback_model_is_only_for_those_who_may_use_it(with_fallback):
-    from tests.data_plane.people import BEN
-
     with with_fallback.client(new_key(with_fallback, BEN)["key"]) as ben:
         assert_openai_error(ben.post(CHAT, json=chat("anns-error-500")), 502)
         assert_openai_error(ben.post(CHAT, json=chat("orphan")), 503)
@@ -217,5 +218,3 @@ def test_a_request_without_a_model_gets_the_default(with_fallback):
             answer = ann.post(CHAT, json=body)
             assert answer.status_code == 200
             assert answer.headers["x-modelyard-model"] == "spare"
-
-

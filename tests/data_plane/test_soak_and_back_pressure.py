@@ -1,6 +1,7 @@
 """Many at once, and readers who do not read."""
 
 import asyncio
+import json
 import socket
 import time
 from pathlib import Path
@@ -20,7 +21,10 @@ CALLS = 200
 def yard(upstream, tmp_path_factory):
     with run_yard(tmp_path_factory.mktemp("soak") / "data", {"OPENAI_API_BASE_URL": upstream.base_url}) as running:
         running.connect(
-            "fast", upstream.base_url, prefix_id="fast", headers={"x-script-delay-ms": "0", "x-script-events": "1000000"}
+            "fast",
+            upstream.base_url,
+            prefix_id="fast",
+            headers={"x-script-delay-ms": "0", "x-script-events": "1000000"},
         )
         yield running
 
@@ -89,7 +93,7 @@ async def test_two_hundred_mixed_calls_at_once_are_all_answered_right(yard, engi
         await asyncio.gather(*calls)
 
     for key in keys:
-        rows = settled(yard, key["id"], len(expected[key["id"]]))
+        rows = settled(yard, key["id"], len(expected[key["id"]]), linger=0.3)
         assert sorted(row["status"] for row in rows) == sorted(expected[key["id"]])
         assert len({row["id"] for row in rows}) == len(rows)
     assert "modelyard_calls_running 0.0" in yard.admin.get("/metrics").text
@@ -106,8 +110,6 @@ def resident(yard) -> int:
 
 def ask(yard, key, model):
     """A request on a socket of its own, whose answer nobody reads."""
-    import json
-
     connection = socket.socket()
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
     connection.settimeout(10)
@@ -143,7 +145,8 @@ def test_a_huge_event_passes_and_its_memory_is_given_back(yard):
     key = new_key(yard)["key"]
     with openai.OpenAI(base_url=yard.base_url, api_key=key, max_retries=0) as sdk:
         longest = max(
-            len(part.choices[0].delta.content or "") for part in sdk.chat.completions.create(**chat("huge", stream=True))
+            len(part.choices[0].delta.content or "")
+            for part in sdk.chat.completions.create(**chat("huge", stream=True))
         )
         assert longest == 20_000_000
         assert len(sdk.chat.completions.create(**chat("huge")).choices[0].message.content) == 20_000_000
@@ -160,9 +163,11 @@ def test_an_event_without_an_end_is_cut_off(tmp_path):
         for _ in range(20):
             connection.sendall(b"a" * 4_194_304 + b"\r\n400000\r\n")
 
-    with run_canned({"endless": endless}) as backend:
-        with run_yard(tmp_path / "data", {"OPENAI_API_BASE_URL": backend.base_url}) as yard:
-            with yard.client(new_key(yard)["key"]) as client:
-                answer = client.post(CHAT, json=chat("endless", stream=True))
-            assert answer.status_code == 502
-            assert resident(yard) < 500_000_000
+    with (
+        run_canned({"endless": endless}) as backend,
+        run_yard(tmp_path / "data", {"OPENAI_API_BASE_URL": backend.base_url}) as yard,
+    ):
+        with yard.client(new_key(yard)["key"]) as client:
+            answer = client.post(CHAT, json=chat("endless", stream=True))
+        assert answer.status_code == 502
+        assert resident(yard) < 500_000_000

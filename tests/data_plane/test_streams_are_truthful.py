@@ -112,7 +112,9 @@ def test_a_fault_before_the_first_byte_is_a_status(yard, client, key, model, sta
     assert (call["input"], call["output"]) == (0, 0), "a call that produced nothing is not billed"
 
 
-@pytest.mark.parametrize(("model", "status"), {"cut": 502, "stall": 504, "broken-line": 502, "error-event": 502}.items())
+@pytest.mark.parametrize(
+    ("model", "status"), {"cut": 502, "stall": 504, "broken-line": 502, "error-event": 502}.items()
+)
 def test_a_whole_answer_that_is_broken_is_a_status(yard, client, key, model, status):
     assert_openai_error(client.post(CHAT, json=chat(model)), status)
     assert_ledger(yard, key, "error")

@@ -20,21 +20,31 @@ def test_imports_point_down() -> None:
     tool = Path(sys.executable).parent / "lint-imports"
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     done = subprocess.run([tool, "--no-cache"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"move the code or the import so that it points down:\n{done.stdout[-3000:]}{done.stderr[-1000:]}"
+    assert done.returncode == 0, (
+        f"move the code or the import so that it points down:\n{done.stdout[-3000:]}{done.stderr[-1000:]}"
+    )
 
 
 def test_files_stay_readable() -> None:
-    long = [f"{path.relative_to(ROOT)}: {count} lines" for path in sources() if (count := len(path.read_text().splitlines())) > MAX_LINES]
+    long = [
+        f"{path.relative_to(ROOT)}: {count} lines"
+        for path in sources()
+        if (count := len(path.read_text().splitlines())) > MAX_LINES
+    ]
     assert not long, f"split these by what they are about, {MAX_LINES} lines at most:{listed(long)}"
 
 
 def test_names_say_what_is_inside() -> None:
-    vague = [str(path.relative_to(ROOT)) for path in SRC.rglob("*") if path.stem in VAGUE and path.suffix in ("", ".py")]
+    vague = [
+        str(path.relative_to(ROOT)) for path in SRC.rglob("*") if path.stem in VAGUE and path.suffix in ("", ".py")
+    ]
     assert not vague, f"name these after what they hold:{listed(vague)}"
 
 
 def test_no_global_state() -> None:
-    found = [f"{name}:{node.lineno}" for name, tree in modules() for node in ast.walk(tree) if isinstance(node, ast.Global)]
+    found = [
+        f"{name}:{node.lineno}" for name, tree in modules() for node in ast.walk(tree) if isinstance(node, ast.Global)
+    ]
     assert not found, f"hand the value down from the composition root (app.py) instead of `global`:{listed(found)}"
 
 
@@ -45,7 +55,11 @@ def test_only_the_settings_read_the_environment() -> None:
             continue
         for node in ast.walk(tree):
             attribute = isinstance(node, ast.Attribute) and node.attr in ("environ", "environb", "getenv", "getenvb")
-            imported = isinstance(node, ast.ImportFrom) and node.module == "os" and {a.name for a in node.names} & {"environ", "getenv"}
+            imported = (
+                isinstance(node, ast.ImportFrom)
+                and node.module == "os"
+                and {a.name for a in node.names} & {"environ", "getenv"}
+            )
             if (attribute and isinstance(node.value, ast.Name) and node.value.id == "os") or imported:  # type: ignore[attr-defined]
                 found.append(f"{name}:{node.lineno}")  # type: ignore[attr-defined]
     assert not found, f"add a field to settings.Settings and hand its value down:{listed(found)}"
@@ -57,7 +71,17 @@ def test_nothing_runs_data_as_code() -> None:
         for node in ast.walk(tree):
             if isinstance(node, ast.Call):
                 called = ast.unparse(node.func)
-                if called in ("eval", "exec", "compile", "__import__", "yaml.load", "yaml.unsafe_load", "yaml.full_load", "os.system", "os.popen"):
+                if called in (
+                    "eval",
+                    "exec",
+                    "compile",
+                    "__import__",
+                    "yaml.load",
+                    "yaml.unsafe_load",
+                    "yaml.full_load",
+                    "os.system",
+                    "os.popen",
+                ):
                     found.append(f"{name}:{node.lineno}: {called}")
             elif isinstance(node, ast.Import | ast.ImportFrom):
                 imported = [node.module or ""] if isinstance(node, ast.ImportFrom) else [one.name for one in node.names]
@@ -90,7 +114,9 @@ def test_links_between_documents_lead_somewhere() -> None:
                 continue
             if link.startswith("/") or not (ROOT / name).parent.joinpath(link.partition("#")[0]).exists():
                 found.append(f"{name}: {link}")
-    assert not found, f"point these at a file that exists, from the document's own folder, or write the whole URL:{listed(found)}"
+    assert not found, (
+        f"point these at a file that exists, from the document's own folder, or write the whole URL:{listed(found)}"
+    )
 
 
 def test_public_functions_say_what_they_do() -> None:
@@ -129,4 +155,6 @@ def test_no_provider_is_a_special_case() -> None:
             literals = [one.value for value in values for one in ast.walk(value) if isinstance(one, ast.Constant)]
             if names.intersection(one for one in literals if isinstance(one, str)):
                 found.append(f"{name}:{node.lineno}: {ast.unparse(node)}")  # type: ignore[attr-defined]
-    assert not found, f"make the difference a field of Flavour and its value a row of FLAVOURS (dialects/flavours.py):{listed(found)}"
+    assert not found, (
+        f"make the difference a field of Flavour and its value a row of FLAVOURS (dialects/flavours.py):{listed(found)}"
+    )

@@ -1,5 +1,6 @@
 """Small values for tests, and strategies that several files share."""
 
+import itertools
 import json
 from typing import Any
 
@@ -44,7 +45,7 @@ def snapshot(*models: Model, **more: Any) -> Snapshot:
 def cut(data: bytes, marks: list[int]) -> list[bytes]:
     """`data` cut at these places (taken modulo its length)."""
     places = sorted({mark % (len(data) + 1) for mark in marks} | {0, len(data)})
-    return [data[start:end] for start, end in zip(places, places[1:], strict=False)]
+    return [data[start:end] for start, end in itertools.pairwise(places)]
 
 
 marks = st.lists(st.integers(0, 10**6), max_size=12)
@@ -69,4 +70,6 @@ json_bytes = _plain | _oddities
 def object_of(*names: str) -> st.SearchStrategy[bytes]:
     """A JSON object with some of these keys and random values."""
     pairs = st.lists(st.tuples(st.sampled_from(names), json_bytes), max_size=6)
-    return pairs.map(lambda found: b"{" + b",".join(b'"%b":%b' % (name.encode(), value) for name, value in found) + b"}")
+    return pairs.map(
+        lambda found: b"{" + b",".join(b'"%b":%b' % (name.encode(), value) for name, value in found) + b"}"
+    )

@@ -13,8 +13,8 @@ from modelyard.control.snapshot.compile import (
     compile_principals,
     compile_readers,
 )
-from modelyard.gateway.gate import authenticate
 from modelyard.core.errors import Problem
+from modelyard.gateway.gate import authenticate
 from modelyard.policy.access import may_use
 
 
@@ -38,7 +38,11 @@ def row(model_id: str, base: str | None = None, **more: Any) -> ModelRow:
 
 def grant(model_id: str, principal_id: str = "*", principal_type: str = "user", permission: str = "read") -> GrantRow:
     return GrantRow(
-        resource_type="model", resource_id=model_id, principal_type=principal_type, principal_id=principal_id, permission=permission
+        resource_type="model",
+        resource_id=model_id,
+        principal_type=principal_type,
+        principal_id=principal_id,
+        permission=permission,
     )
 
 
@@ -53,7 +57,9 @@ USERS = compile_principals(
 
 
 def compiled(rows: list[ModelRow], grants: list[GrantRow] | None = None, *names: str) -> dict[str, Model]:
-    return compile_models(base_models(connection(), a=offer(*(names or ("m",)))), rows, grants or [], USERS, preset_wins=False)
+    return compile_models(
+        base_models(connection(), a=offer(*(names or ("m",)))), rows, grants or [], USERS, preset_wins=False
+    )
 
 
 def allowed(models: dict[str, Model], user: str, model_id: str) -> bool:
@@ -74,7 +80,10 @@ def test_prefix_and_allow_list() -> None:
 
 def test_one_name_of_several_connections_and_keys() -> None:
     found = base_models(
-        connection("a", api_keys=("k1", "k2")), connection("b", kind="ollama", flavour="ollama"), a=offer("m"), b=offer("m", "n")
+        connection("a", api_keys=("k1", "k2")),
+        connection("b", kind="ollama", flavour="ollama"),
+        a=offer("m"),
+        b=offer("m", "n"),
     )
     assert [(one.connection.id, one.secret) for one in found["m"].targets] == [("a", "k1"), ("a", "k2"), ("b", None)]
     assert [dict(one.headers).get("authorization") for one in found["m"].targets] == ["Bearer k1", "Bearer k2", None]
@@ -87,7 +96,8 @@ def test_a_name_that_a_backend_lists_twice_is_one_target() -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "path"), [("http://h", ""), ("http://h/v1", ""), ("http://h/v1/", ""), ("http://h/x/v1", "/x"), ("http://h/x", "/x")]
+    ("url", "path"),
+    [("http://h", ""), ("http://h/v1", ""), ("http://h/v1/", ""), ("http://h/x/v1", "/x"), ("http://h/x", "/x")],
 )
 def test_base_urls_with_and_without_the_api_root(url: str, path: str) -> None:
     one = compile_connection(connection(base_url=url)).connection
@@ -106,7 +116,9 @@ def test_own_headers_win() -> None:
 
 
 def test_overrides_rename_and_hide() -> None:
-    models = compiled([row("m", params={"temperature": "1"}, meta={"max_tokens": 9}), row("n", is_active=False)], [], "m", "n", "o")
+    models = compiled(
+        [row("m", params={"temperature": "1"}, meta={"max_tokens": 9}), row("n", is_active=False)], [], "m", "n", "o"
+    )
     assert list(models) == ["m", "o"]
     entry = msgspec.json.decode(models["m"].entry)
     assert (models["m"].name, entry["name"], entry["id"], entry["created"]) == ("M", "M", "m", 5)
@@ -118,7 +130,9 @@ def test_overrides_rename_and_hide() -> None:
 
 
 def test_presets() -> None:
-    models = compiled([row("p", "m", params={"system": "s"}), row("q", "absent"), row("r", "m", is_active=False), row("m", "m")])
+    models = compiled(
+        [row("p", "m", params={"system": "s"}), row("q", "absent"), row("r", "m", is_active=False), row("m", "m")]
+    )
     assert list(models) == ["m", "p", "q"]
     assert models["p"].base is models["m"]
     assert models["p"].targets == models["m"].targets
@@ -127,7 +141,12 @@ def test_presets() -> None:
 
 
 def test_parameters_that_cannot_be_read_do_not_take_the_catalogue_down() -> None:
-    bad: list[dict[str, Any]] = [{"temperature": "hot"}, {"custom_params": [1]}, {"locked": 5}, {"max_tokens": float("inf")}]
+    bad: list[dict[str, Any]] = [
+        {"temperature": "hot"},
+        {"custom_params": [1]},
+        {"locked": 5},
+        {"max_tokens": float("inf")},
+    ]
     for params in bad:
         models = compiled([row("p", "m", params=params), row("q", "m")])
         assert list(models) == ["m", "p", "q"]
@@ -173,7 +192,9 @@ def test_a_preset_over_a_preset_is_no_way_round_the_base(swapped: bool) -> None:
 
 def test_credentials() -> None:
     rows = [
-        CredentialRow(id="k1", user_id="u", digest=b"1", models=("m",), dialects=("openai",), limits=Limits(rpm=4), expires_at=100),
+        CredentialRow(
+            id="k1", user_id="u", digest=b"1", models=("m",), dialects=("openai",), limits=Limits(rpm=4), expires_at=100
+        ),
         CredentialRow(id="k2", user_id="nobody", digest=b"2"),
         CredentialRow(id="k3", user_id="admin", digest=b"3", models=()),
         CredentialRow(id="k4", user_id="gone", digest=b"4"),
@@ -186,6 +207,12 @@ def test_credentials() -> None:
     assert found[b"3"].models == frozenset(), "an empty scope is nothing, not everything"
     snapshot = Snapshot(version=1, credentials=found, models={}, connections={})
     assert authenticate(snapshot, b"1", 99.9, "openai") is one
-    for digest, now, dialect in ((b"1", 100.0, "openai"), (b"1", 1.0, "ollama"), (b"2", 1.0, None), (b"4", 1.0, None), (None, 1.0, None)):
+    for digest, now, dialect in (
+        (b"1", 100.0, "openai"),
+        (b"1", 1.0, "ollama"),
+        (b"2", 1.0, None),
+        (b"4", 1.0, None),
+        (None, 1.0, None),
+    ):
         with pytest.raises(Problem):
             authenticate(snapshot, digest, now, dialect)

@@ -1,3 +1,4 @@
+# ruff: noqa: ASYNC240, ASYNC110, C901, PLR0912, PTH115 - files are what is tested, and a model of them has many cases
 import asyncio
 import errno
 import fcntl
@@ -19,7 +20,7 @@ from modelyard.canonical.record import CUT, ERROR, LEFT, OK, CallRecord
 from modelyard.gateway import flusher as flusher_module
 from modelyard.gateway import journal as journal_module
 from modelyard.gateway.flusher import Flusher
-from modelyard.gateway.journal import Journal, left_behind, replay, settlements
+from modelyard.gateway.journal import Journal, Line, left_behind, replay, settlement, settlements
 
 
 @pytest.fixture(autouse=True)
@@ -35,17 +36,32 @@ class Ledger:
         self.fail_times = 0
         self.batches: list[int] = []
 
-    async def insert(self, records: Sequence[CallRecord]) -> None:
+    async def insert(self, lines: Sequence[bytes]) -> None:
         if self.fail_times:
             self.fail_times -= 1
             raise OSError("the database is away")
-        self.batches.append(len(records))
-        for record in records:
-            self.rows.setdefault(record.id, msgspec.structs.replace(record))
+        self.batches.append(len(lines))
+        for line in lines:
+            record = read(line).s
+            assert record is not None
+            self.rows.setdefault(record.id, record)
+
+
+def read(line: bytes) -> Line:
+    return msgspec.json.decode(line, type=Line)
 
 
 def record(call_id: str, **more: Any) -> CallRecord:
-    return CallRecord(id=call_id, started_at=1000, user_id="u", dialect="openai", operation="chat", model="é\n", input=3, **more)
+    given = {
+        "user_id": "u",
+        "key_id": "k",
+        "dialect": "openai",
+        "operation": "chat",
+        "model": "é\n",
+        "stream": True,
+        "input": 3,
+    }
+    return CallRecord(id=call_id, started_at=1000, **{**given, **more})
 
 
 def settled(call_id: str, **more: Any) -> CallRecord:
@@ -61,9 +77,10 @@ async def turn() -> None:
     await asyncio.sleep(0)
 
 
-async def test_an_intent_is_on_disk_when_it_returns_and_the_rest_a_turn_later(tmp_path: Path) -> None:
+async def test_an_intent_is_on_disk_when_the_call_may_leave_and_the_rest_a_turn_later(tmp_path: Path) -> None:
     journal = Journal(tmp_path)
     segment = journal.intent(record("a"))
+    await journal.written()
     assert len(lines_on_disk(tmp_path)) == 1
     assert journal.running == 1
     journal.progress("a", 5)
@@ -72,7 +89,8 @@ async def test_an_intent_is_on_disk_when_it_returns_and_the_rest_a_turn_later(tm
     await turn()
     data = segment.path.read_bytes()
     assert data.count(b"\n") == 3
-    assert list(settlements(data)) == [settled("a")]
+    assert settlements(data) == [settlement(settled("a"))]
+    assert read(settlements(data)[0]).s == settled("a")
     assert journal.running == 0
     assert journal.ended == {OK: 1, ERROR: 0, LEFT: 0}
     journal.close()
@@ -83,7 +101,10 @@ async def test_everything_arrives_once_and_spent_segments_go(tmp_path: Path, mon
     monkeypatch.setattr(flusher_module, "BATCH_BYTES", 300)
     journal, ledger = Journal(tmp_path), Ledger()
     flusher = Flusher(journal, tmp_path, ledger.insert)
-    open_ = [(f"c{number}", journal.intent(record(f"c{number}"))) for number in range(100)]
+    open_ = []
+    for number in range(100):
+        open_.append((f"c{number}", journal.intent(record(f"c{number}"))))
+        await journal.written()
     assert len(journal.segments) > 3
     await flusher.drain()
     assert ledger.rows == {}
@@ -166,6 +187,7 @@ async def test_close_leaves_what_is_not_in_the_ledger(tmp_path: Path) -> None:
 async def test_a_live_segment_is_not_replayed(tmp_path: Path) -> None:
     mine, theirs, ledger = Journal(tmp_path), Journal(tmp_path), Ledger()
     segment = theirs.intent(record("theirs"))
+    await theirs.written()
     assert await Flusher(mine, tmp_path, ledger.insert).replay() == 0
     assert ledger.rows == {}
     assert segment.path.exists()
@@ -176,6 +198,7 @@ async def test_a_live_segment_is_not_replayed(tmp_path: Path) -> None:
 async def test_a_replay_that_the_ledger_refuses_keeps_the_files(tmp_path: Path) -> None:
     journal, ledger = Journal(tmp_path), Ledger()
     journal.intent(record("a"))
+    await journal.written()
     journal.close()
     second = Journal(tmp_path)
     ledger.fail_times = 1
@@ -189,7 +212,7 @@ async def test_a_replay_that_the_ledger_refuses_keeps_the_files(tmp_path: Path) 
 def test_replay_joins_what_is_spread_over_segments() -> None:
     encode = msgspec.json.encode
     first = encode({"i": record("a")}) + b"\n" + encode({"i": record("b")}) + b"\n" + encode({"p": ["b", 4]}) + b"\n"
-    second = encode({"s": settled("a")}) + b"\n" + encode({"p": ["a", 99]}) + b"\n" + encode({"p": ["b", 6]}) + b"\n"
+    second = settlement(settled("a")) + b"\n" + encode({"p": ["a", 99]}) + b"\n" + encode({"p": ["b", 6]}) + b"\n"
     for segments in ([first, second], [first, second, second, first]):
         found = {one.id: one for one in replay(segments)}
         assert found["a"] == settled("a")
@@ -199,16 +222,30 @@ def test_replay_joins_what_is_spread_over_segments() -> None:
 
 @pytest.mark.parametrize(
     "garbage",
-    [b"\0" * 4096, b'{"s":{"id":"\xff"}}', b"\xff\xfe", b"{", b"null", b"[]", b'{"s":5}', b'{"i":{"id":5}}', b"[" * 100_000, b'{"p":["a"]}'],
+    [
+        b"\0" * 4096,
+        settlement(settled("x")).replace(b"openai", b"open\xff\xff"),
+        b"\xff\xfe",
+        b"{",
+        b"null",
+        b"[]",
+        b'{"s":5}',
+        b'{"i":{"id":5}}',
+        b"[" * 100_000,
+        b'{"p":["a"]}',
+    ],
 )
 def test_replay_passes_over_what_a_power_cut_left(garbage: bytes) -> None:
     """A start must not fail for ever because of one line."""
-    good = msgspec.json.encode({"s": settled("a")})
+    good = settlement(settled("a"))
     assert replay([garbage + b"\n" + good + b"\n" + garbage]) == [settled("a")]
 
 
 operations = st.lists(
-    st.tuples(st.sampled_from(["intent", "intent", "progress", "settle", "settle", "rotate", "drain", "turn"]), st.integers(0, 20)),
+    st.tuples(
+        st.sampled_from(["intent", "intent", "progress", "settle", "settle", "rotate", "drain", "turn"]),
+        st.integers(0, 20),
+    ),
     max_size=30,
 )
 
@@ -252,15 +289,15 @@ async def kill(base: Path, found: list[tuple[str, int]], mark: int) -> None:
     intents, settlements_, progress = set(), set(), {}
     for line in lines_on_disk(dead):
         try:
-            told = msgspec.json.decode(line)
+            told = read(line)
         except msgspec.DecodeError:
             continue
-        if "i" in told:
-            intents.add(told["i"]["id"])
-        elif "s" in told:
-            settlements_.add(told["s"]["id"])
-        else:
-            progress[told["p"][0]] = told["p"][1]
+        if told.i is not None:
+            intents.add(told.i.id)
+        elif told.s is not None:
+            settlements_.add(told.s.id)
+        elif told.p is not None:
+            progress[told.p[0]] = told.p[1]
     successor = Journal(dead)
     assert await Flusher(successor, dead, ledger.insert).replay() == len(intents | settlements_)
     assert ledger.rows.keys() == moved.keys() | intents | settlements_
@@ -302,8 +339,13 @@ async def test_a_full_disk(tmp_path: Path, disk: Disk, mode: int | str) -> None:
     journal, ledger = Journal(tmp_path), Ledger()
     flusher = Flusher(journal, tmp_path, ledger.insert)
     first = journal.intent(record("before"))
+    await journal.written()
     disk.mode = mode
-    segments = [journal.intent(record(f"c{number}")) for number in range(10)]
+    segments = []
+    for number in range(10):
+        segments.append(journal.intent(record(f"c{number}")))
+        async with asyncio.timeout(1):
+            await journal.written()  # a call goes on, though its intent is in memory only
     assert journal.degraded
     journal.settle(settled("before"), first)
     await turn()
@@ -326,16 +368,19 @@ async def test_a_full_disk(tmp_path: Path, disk: Disk, mode: int | str) -> None:
     journal.close()
 
 
-async def test_memory_is_bounded_while_the_disk_is_full(tmp_path: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_memory_is_bounded_while_the_disk_is_full(
+    tmp_path: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(journal_module, "MEMORY_LINES", 20)
     journal = Journal(tmp_path)
     disk.mode = "raise"
     for number in range(100):
         journal.intent(record(f"c{number}"))
+        await journal.written()
         assert len(journal._lines) <= 20
     disk.mode = "ok"
     journal.write()
-    kept = [msgspec.json.decode(line)["i"]["id"] for line in lines_on_disk(tmp_path)]
+    kept = [told.i.id for line in lines_on_disk(tmp_path) if (told := read(line)).i is not None]
     assert kept == [f"c{number}" for number in range(80, 100)], "the newest ones are kept"
     journal.close()
 
@@ -346,6 +391,7 @@ async def test_a_settlement_that_waits_in_memory_does_not_cost_its_intent(tmp_pa
     journal, ledger = Journal(tmp_path), Ledger()
     flusher = Flusher(journal, tmp_path, ledger.insert)
     segment = journal.intent(record("a"))
+    await journal.written()
     journal.rotate()
     disk.mode = "raise"
     journal.settle(settled("a"), segment)
@@ -356,39 +402,37 @@ async def test_a_settlement_that_waits_in_memory_does_not_cost_its_intent(tmp_pa
 
 
 async def test_a_new_segment_that_cannot_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No space or no descriptor for a new file: calls go on in the old segment, and the journal lives afterwards."""
+    """No space or no descriptor for a new file: calls go on in the old segment, and none waits for ever to leave."""
     monkeypatch.setattr(journal_module, "SEGMENT_BYTES", 300)
     journal, ledger = Journal(tmp_path), Ledger()
     flusher = Flusher(journal, tmp_path, ledger.insert)
-    faults: list[OSError] = []
-
-    def refuse(path: Path) -> Any:
-        raise OSError(errno.EMFILE, "Too many open files")
-
+    loop = asyncio.get_running_loop()
+    faults: list[Any] = []
+    loop.set_exception_handler(lambda _, context: faults.append(context))
+    hanging = 0
     with monkeypatch.context() as broken:
-        broken.setattr(journal_module, "Segment", refuse)
+        broken.setattr(Journal, "_new_segment", mock.Mock(side_effect=OSError(errno.EMFILE, "Too many open files")))
         for number in range(5):
+            segment = journal.intent(record(f"c{number}"))
             try:
-                segment = journal.intent(record(f"c{number}"))
-                journal.settle(settled(f"c{number}"), segment)
-                journal.write()
-            except OSError as error:
-                faults.append(error)
-        try:
-            journal.rotate()
-        except OSError as error:
-            faults.append(error)
-    await flusher.drain()
+                await asyncio.wait_for(journal.written(), 0.05)
+            except TimeoutError:
+                hanging += 1
+            journal.settle(settled(f"c{number}"), segment)
+            await turn()
+        await flusher.drain()
     assert journal.segments, "the current segment must not be deleted: the journal has none left"
     segment = journal.intent(record("after"))
     journal.settle(settled("after"), segment)
     await flusher.drain()
-    assert ledger.rows["after"] == settled("after")
-    assert faults == [], "a call must not fail because of the next segment"
+    assert ledger.rows.keys() == {"after", *(f"c{number}" for number in range(5))}
+    assert (hanging, faults) == (0, []), "a call must not hang or fail because of the next segment"
     journal.close()
 
 
-async def test_the_current_segment_survives_a_rotation_that_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_current_segment_survives_a_rotation_that_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The same fault with no call open: `full` is set, so a drain deletes the only segment and every later call fails."""
     journal, ledger = Journal(tmp_path), Ledger()
     flusher = Flusher(journal, tmp_path, ledger.insert)
@@ -408,6 +452,7 @@ async def test_two_processes_that_replay_at_once(tmp_path: Path, monkeypatch: py
     """The other one has unlinked the file between our open and our lock: nothing to do, and no reason not to start."""
     first = Journal(tmp_path)
     first.intent(record("a"))
+    await first.written()
     first.close()
     [path] = tmp_path.glob("*.jsonl")
     real = fcntl.flock
@@ -418,10 +463,12 @@ async def test_two_processes_that_replay_at_once(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr(journal_module.fcntl, "flock", flock)
     with left_behind(tmp_path) as found:
-        assert replay(found.values()) in ([], [record("a")]) or True
+        assert len(replay(found.values())) <= 1
 
 
-def test_a_new_segment_cannot_be_taken_for_one_of_a_dead_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_new_segment_cannot_be_taken_for_one_of_a_dead_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Between its creation and its lock another worker's replay may lock it, read it as empty and unlink it."""
     real, seen = fcntl.flock, []
 

@@ -1,12 +1,14 @@
 import copy
 from dataclasses import dataclass
 from typing import Any
+from unittest import mock
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from modelyard.canonical.snapshot import Limits
+from modelyard.gateway import limits as limits_module
 from modelyard.gateway.limits import WINDOW_SECONDS, Item, Limiter, Refusal, Reservation, share
 from modelyard.gateway.pipeline import _refused
 
@@ -66,7 +68,7 @@ def test_the_limiter_against_a_list_of_everything(operations: list[tuple[Any, ..
         if name == "settle":
             if open_:
                 held, events = open_.pop(what % len(open_))
-                limiter.settle(held, tokens, now)
+                limiter.settle(held, tokens)
                 for event in events:
                     event.tokens, event.running = tokens, False
             continue
@@ -82,11 +84,11 @@ def test_the_limiter_against_a_list_of_everything(operations: list[tuple[Any, ..
             continue
         assert isinstance(result, Refusal)
         subject, why = expected
-        assert result.which == why
+        assert (result.subject, result.which) == (subject, why)
         assert result.limit == getattr(LIMITS[subject], why)
         check_retry_after(limiter, reference, result, Item(subject, LIMITS[subject], tokens), now)
     for held, _ in open_:
-        limiter.settle(held, 0, now)
+        limiter.settle(held, 0)
         assert held == []
 
 
@@ -120,6 +122,26 @@ def test_never_more_than_rpm_in_any_window() -> None:
     assert len(admitted) == 5 * 7
 
 
+@given(st.lists(st.sampled_from([0, 0, 1, 1, 1, 2, 100, 3840]), min_size=20, max_size=120), st.integers(3, 12))
+def test_calls_that_share_an_entry_are_never_too_many_and_hardly_late(gaps: list[int], rpm: int) -> None:
+    """Past EXACT_ENTRIES calls within 10 ms are kept as one: strict as ever, and at most those 10 ms stricter."""
+    with mock.patch.object(limits_module, "EXACT_ENTRIES", 2):
+        limiter, limits, now = Limiter(), Limits(rpm=rpm, tpm=10 * rpm), 0.0
+        admitted: list[float] = []
+        for gap in gaps:
+            now += gap / 128  # 7.8 ms
+            result = limiter.reserve([Item("k", limits, 10)], now)
+            if isinstance(result, list):
+                admitted.append(now)
+                assert sum(now - WINDOW_SECONDS < at for at in admitted) <= rpm
+            else:
+                assert sum(now - WINDOW_SECONDS - limits_module.SHARED_SECONDS < at for at in admitted) >= rpm
+                assert result.retry_after is not None
+                assert isinstance(
+                    copy.deepcopy(limiter).reserve([Item("k", limits, 10)], now + result.retry_after), list
+                )
+
+
 def test_all_or_nothing_over_several_items() -> None:
     limiter = Limiter()
     tight = [Item("key", Limits(rpm=1), 0), Item("system", Limits(concurrency=1), 0)]
@@ -127,8 +149,8 @@ def test_all_or_nothing_over_several_items() -> None:
     assert isinstance(held, list)
     other = [Item("other", Limits(rpm=1, tpm=10, concurrency=1), 10), Item("system", Limits(concurrency=1), 0)]
     for _ in range(3):
-        assert limiter.reserve(other, 1.0) == Refusal("concurrency", 1, 1.0)
-    limiter.settle(held, 0, 1.0)
+        assert limiter.reserve(other, 1.0) == Refusal("concurrency", 1, 1.0, "system")
+    limiter.settle(held, 0)
     assert isinstance(limiter.reserve(other, 1.0), list)  # the refused tries took nothing of `other`
 
 
@@ -138,10 +160,10 @@ def test_settling_after_the_window_has_moved_changes_nothing_in_it() -> None:
     assert isinstance(old, list)
     new = limiter.reserve([Item("k", limits, 60)], 60.0)
     assert isinstance(new, list)
-    limiter.settle(old, 1, 61.0)
-    assert limiter.reserve([Item("k", limits, 41)], 61.0) == Refusal("tpm", 100, 59.0)
+    limiter.settle(old, 1)
+    assert limiter.reserve([Item("k", limits, 41)], 61.0) == Refusal("tpm", 100, 59.0, "k")
     assert isinstance(limiter.reserve([Item("k", limits, 40)], 61.0), list)
-    limiter.settle(new, 0, 300.0)
+    limiter.settle(new, 0)
     assert isinstance(limiter.reserve([Item("k", limits, 100)], 300.0), list)
 
 
@@ -152,7 +174,7 @@ def test_sweeping_quiet_subjects_does_not_lose_the_call_that_is_being_let_in(mon
     items = [Item("key", Limits(concurrency=1), 0), Item("system", Limits(concurrency=100), 0)]
     held = limiter.reserve(items, 0.0)
     assert isinstance(held, list)
-    assert limiter.reserve(items, 0.0) == Refusal("concurrency", 1, 1.0)
+    assert limiter.reserve(items, 0.0) == Refusal("concurrency", 1, 1.0, "key")
 
 
 def test_sweeping_drops_the_quiet_and_keeps_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,7 +185,7 @@ def test_sweeping_drops_the_quiet_and_keeps_the_rest(monkeypatch: pytest.MonkeyP
     for number in range(50):
         held = limiter.reserve([Item(f"quiet-{number}", Limits(concurrency=1), 0)], number * 100.0)
         assert isinstance(held, list)
-        limiter.settle(held, 0, number * 100.0)
+        limiter.settle(held, 0)
     assert len(limiter._logs) <= 5
     assert isinstance(limiter.reserve([Item("busy", Limits(concurrency=1), 0)], 9000.0), Refusal)
 

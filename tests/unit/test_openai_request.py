@@ -1,3 +1,4 @@
+# ruff: noqa: PT017 - either outcome is right
 import json
 from typing import Any
 
@@ -12,7 +13,11 @@ from modelyard.dialects.openai import OPENAI
 from modelyard.dialects.openai.request import REQUIRED, address, asked_for_usage, overlay, read_head
 from tests.unit.make import json_bytes, object_of, target
 
-GOOD = {"chat": b'"messages":[{"role":"user","content":"hi"}]', "completions": b'"prompt":"hi"', "embeddings": b'"input":"hi"'}
+GOOD = {
+    "chat": b'"messages":[{"role":"user","content":"hi"}]',
+    "completions": b'"prompt":"hi"',
+    "embeddings": b'"input":"hi"',
+}
 operations = st.sampled_from(sorted(REQUIRED))
 bodies = object_of(
     "model", "stream", "max_tokens", "max_completion_tokens", "n", "messages", "prompt", "input", "stream_options", "temperature"
@@ -67,7 +72,9 @@ def test_values_that_no_decoder_takes_are_told_by_their_field(more: bytes) -> No
     assert caught.value.kind is Kind.INVALID_REQUEST
 
 
-@pytest.mark.parametrize("options", [b'{"a":1e999}', b'{"include_usage":1e999}', b'{"a":"\xff"}', b'{"a":"\\ud800"}', b"5", b"[]", b"null"])
+@pytest.mark.parametrize(
+    "options", [b'{"a":1e999}', b'{"include_usage":1e999}', b'{"a":"\xff"}', b'{"a":"\\ud800"}', b"5", b"[]", b"null"]
+)
 def test_asked_for_usage_says_no_to_options_that_cannot_be_read(options: bytes) -> None:
     """It is asked after the backend has answered: an exception there is a 500 and an answer that nobody aborts."""
     fields = raw.split(b'{"stream_options":' + options + b"}")
@@ -86,7 +93,12 @@ def test_an_empty_conversation_however_it_is_spelled(empty: bytes) -> None:
         read_head("chat", fields)
 
 
-@given(json_bytes | st.lists(object_of("role", "content", "name"), min_size=1, max_size=3).map(lambda rows: b"[" + b",".join(rows) + b"]"))
+@given(
+    json_bytes
+    | st.lists(object_of("role", "content", "name"), min_size=1, max_size=3).map(
+        lambda rows: b"[" + b",".join(rows) + b"]"
+    )
+)
 def test_fuzz_the_system_prompt(messages: bytes) -> None:
     fields = fields_of(b'{"messages":' + messages + b"}")
     try:
@@ -102,7 +114,9 @@ ALIAS = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_to
 
 
 @given(st.dictionaries(names, values, max_size=4), st.dictionaries(names, values, max_size=4), st.sets(names))
-def test_the_request_wins_unless_the_preset_locks(request_: dict[str, Any], params: dict[str, Any], locked: set[str]) -> None:
+def test_the_request_wins_unless_the_preset_locks(
+    request_: dict[str, Any], params: dict[str, Any], locked: set[str]
+) -> None:
     fields = raw.split(json.dumps({"model": "m", **request_}).encode() or b"")
     fields["messages"] = raw.Raw(b'[{"role":"user","content":"hi"}]')
     overlay("chat", fields, Preset(params=params, locked=frozenset(locked)), None)
@@ -152,7 +166,9 @@ def test_where_the_system_prompt_goes() -> None:
         {"role": "system", "content": [{"type": "text", "text": "be kind"}, {"type": "text", "text": "own"}]}
     ]
     for nothing in (b'""', b"null"):
-        assert messages_after(b'[{"role":"system","content":' + nothing + b"}]") == [{"role": "system", "content": "be kind"}]
+        assert messages_after(b'[{"role":"system","content":' + nothing + b"}]") == [
+            {"role": "system", "content": "be kind"}
+        ]
     later = messages_after(b'[{"role":"user","content":"hi"},{"role":"system","content":"own"}]')
     assert [message["content"] for message in later] == ["be kind", "hi", "own"]
 
@@ -202,7 +218,7 @@ def test_address_changes_nothing_else_and_is_idempotent(operation: str, body: by
 
 def test_every_kind_can_be_told() -> None:
     for kind in Kind:
-        problem = Problem(kind, "words \"quoted\"\n", param="p")
+        problem = Problem(kind, 'words "quoted"\n', param="p")
         told = OPENAI.read_error(OPENAI.write_error(problem))
         assert told is not None
         assert (told.message, told.param) == (problem.message, "p")

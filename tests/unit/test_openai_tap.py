@@ -1,3 +1,4 @@
+# ruff: noqa: PT017 - either outcome is right
 import json
 
 import pytest
@@ -54,8 +55,12 @@ def test_any_chunking_gives_the_same(found: list[bytes], places: list[int], ends
     assert told(OpenAITap(True), cut(stream, places)) == told(OpenAITap(True), [stream])
 
 
-@given(st.integers(0, 10**6), st.integers(0, 10**6), st.none() | st.integers(0, 10**6), st.none() | st.integers(0, 10**6))
-def test_usage_buckets_are_disjoint_and_sum_up(prompt: int, completion: int, cached: int | None, reasoning: int | None) -> None:
+@given(
+    st.integers(0, 10**6), st.integers(0, 10**6), st.none() | st.integers(0, 10**6), st.none() | st.integers(0, 10**6)
+)
+def test_usage_buckets_are_disjoint_and_sum_up(
+    prompt: int, completion: int, cached: int | None, reasoning: int | None
+) -> None:
     wire = {
         "prompt_tokens": prompt,
         "completion_tokens": completion,
@@ -104,14 +109,18 @@ def test_error_events(data: bytes, says: str) -> None:
     assert caught.value.kind is Kind.UPSTREAM_FAILED
 
 
-@pytest.mark.parametrize("line", [b"data: {", b"data: nope", b'data: {"choices":[', b"data: {}x", b"data: <html>", b"data: {'a':1}"])
+@pytest.mark.parametrize(
+    "line", [b"data: {", b"data: nope", b'data: {"choices":[', b"data: {}x", b"data: <html>", b"data: {'a':1}"]
+)
 def test_broken_lines(line: bytes) -> None:
     with pytest.raises(Problem, match="not JSON") as caught:
         OpenAITap(False).feed(line + b"\n\n")
     assert caught.value.kind is Kind.UPSTREAM_FAILED
 
 
-@pytest.mark.parametrize("stream", [b"", b"\n\n", COMMENT + b"\n\n", DELTA + b"\n\n", DELTA + b"\n\n" + USAGE + b"\n\n", DELTA])
+@pytest.mark.parametrize(
+    "stream", [b"", b"\n\n", COMMENT + b"\n\n", DELTA + b"\n\n", DELTA + b"\n\n" + USAGE + b"\n\n", DELTA]
+)
 def test_a_missing_end(stream: bytes) -> None:
     tap = OpenAITap(False)
     tap.feed(stream)
@@ -151,15 +160,29 @@ chunk_bytes = object_of("choices", "usage", "error", "id") | json_bytes
 usage_bytes = object_of("prompt_tokens", "completion_tokens", "prompt_tokens_details", "completion_tokens_details")
 
 
-@given(st.lists(chunk_bytes | usage_bytes.map(lambda usage: b'{"choices":[],"usage":' + usage + b"}"), max_size=4), st.booleans())
+@given(
+    st.lists(chunk_bytes | usage_bytes.map(lambda usage: b'{"choices":[],"usage":' + usage + b"}"), max_size=4),
+    st.booleans(),
+)
 def test_random_json_passes_or_is_a_problem(found: list[bytes], take_out: bool) -> None:
     stream = b"".join(b"data: " + data + b"\n\n" for data in found)
     told(OpenAITap(take_out), [stream, LAST + b"\n\n"])
 
 
-@given(json_bytes | object_of("usage", "choices") | usage_bytes.map(lambda usage: b'{"usage":' + usage + b"}") | st.binary(max_size=20))
+@given(
+    json_bytes
+    | object_of("usage", "choices")
+    | usage_bytes.map(lambda usage: b'{"usage":' + usage + b"}")
+    | st.binary(max_size=20)
+)
 def test_read_usage_gives_usage_or_a_problem(body: bytes) -> None:
     try:
         read_usage(body)
     except Problem as problem:
         assert problem.kind is Kind.UPSTREAM_FAILED
+
+
+def test_half_a_surrogate_pair_in_the_text_is_not_our_business() -> None:
+    """A backend that escapes and cuts inside an emoji sends `\\ud83d` and `\\ude00` in two events: RFC 8259 lets it."""
+    stream = b"".join(b'data: {"choices":[{"delta":{"content":"%b"}}]}\n\n' % half for half in (b"\\ud83d", b"\\ude00"))
+    assert run(OpenAITap(False), [stream, LAST + b"\n\n"]) == stream + LAST + b"\n\n"

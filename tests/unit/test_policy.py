@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - tables of cases
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -94,7 +95,9 @@ def test_the_fallback_model_does_not_lead_out_of_a_keys_scope() -> None:
 
 # --- credentials
 
-header_names = st.sampled_from([b"authorization", b"x-api-key", b"api-key", b"cookie", b"host", b"origin", b"sec-fetch-site", b"x"])
+header_names = st.sampled_from(
+    [b"authorization", b"x-api-key", b"api-key", b"cookie", b"host", b"origin", b"sec-fetch-site", b"x"]
+)
 header_values = st.binary(max_size=30) | st.sampled_from(
     [b"Bearer abc", b"bearer  abc ", b"Bearer", b"Bearer ", b"Basic abc", b"modelyard_session=tok", b"\xff\xfe", b"null",
      b"http://h", b"same-origin", b"cross-site", b'a="\\777"; modelyard_session="x"', b"x" * 2000]
@@ -113,7 +116,11 @@ def test_garbage_in_headers_is_no_credential_and_no_exception(headers: list[tupl
 
 @given(st.sampled_from(["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "QUERY"]), header_lists)
 def test_forged_never_raises_and_lets_reading_pass(method: str, headers: list[tuple[bytes, bytes]]) -> None:
-    assert forged(method, headers) is False if method in ("GET", "HEAD", "OPTIONS") else forged(method, headers) in (True, False)
+    assert (
+        forged(method, headers) is False
+        if method in ("GET", "HEAD", "OPTIONS")
+        else forged(method, headers) in (True, False)
+    )
 
 
 @pytest.mark.parametrize(
@@ -185,9 +192,15 @@ def test_forgery(headers: list[tuple[bytes, bytes]], expected: bool) -> None:
         ({"reasoning_effort": "low"}, {"reasoning_effort": "low"}),
         ({"temperature": None}, {}),
         ({"anything": {"a": [1]}}, {"anything": {"a": [1]}}),
-        ({"custom_params": {"a": "1", "b": "[1]", "c": "text", "d": '{"x":1}'}}, {"a": 1, "b": [1], "c": "text", "d": {"x": 1}}),
+        (
+            {"custom_params": {"a": "1", "b": "[1]", "c": "text", "d": '{"x":1}'}},
+            {"a": 1, "b": [1], "c": "text", "d": {"x": 1}},
+        ),
         ({"custom_params": {"temperature": "0.3"}, "temperature": 1}, {"temperature": 0.3}),
-        ({"x": {"a": 1, "b": {"c": 1}}, "custom_params": {"x": {"b": {"d": 2}}}}, {"x": {"a": 1, "b": {"c": 1, "d": 2}}}),
+        (
+            {"x": {"a": 1, "b": {"c": 1}}, "custom_params": {"x": {"b": {"d": 2}}}},
+            {"x": {"a": 1, "b": {"c": 1, "d": 2}}},
+        ),
         ({"x": {"a": 1}, "custom_params": {"x": "5"}}, {"x": 5}),
         ({"custom_params": None}, {}),
         (dict.fromkeys(APPLICATION_ONLY - {"custom_params", "locked"}, "x"), {}),
@@ -265,7 +278,9 @@ def test_any_params_give_a_preset_or_a_bad_parameter(params: dict[str, Any]) -> 
 
 # --- routing
 
-targets = st.lists(st.builds(target, st.sampled_from("abc"), priority=st.integers(-2, 2), weight=st.integers(1, 5)), max_size=6)
+targets = st.lists(
+    st.builds(target, st.sampled_from("abc"), priority=st.integers(-2, 2), weight=st.integers(1, 5)), max_size=6
+)
 
 
 @given(targets, st.floats(0, 1, exclude_max=True))

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 
 from modelyard.api.body import ClientLeft, read_body
 from modelyard.api.reply import ClientWatch, Receive, Scope, Send, deliver, refusal
@@ -20,17 +21,26 @@ _log = log.get(__name__)
 
 PREFIX = "/v1/"
 MODELS = "/v1/models"
+REFRESH = b"refresh=true"  # asks every backend first; for administrators, because it makes them all work
 DRY_RUN = (b"x-modelyard-dry-run", b"true")
 
 
 class OpenAIDoors:
     """Turns HTTP into calls and replies into HTTP. Holds no rule of its own."""
 
-    def __init__(self, pipeline: Pipeline, published: Published, seal: Seal, max_body_bytes: int) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        published: Published,
+        seal: Seal,
+        max_body_bytes: int,
+        refresh: Callable[[], Awaitable[None]],
+    ) -> None:
         self._pipeline = pipeline
         self._published = published
         self._seal = seal
         self._max_body_bytes = max_body_bytes
+        self._refresh = refresh
         self.operations = {"/v1" + path: operation for operation, path in OPENAI.operations.items()}
 
     async def call(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -70,14 +80,14 @@ class OpenAIDoors:
         started = time.monotonic()
         call_id = ids.call_id()
         try:
-            reply = self._listing(scope, call_id)
+            reply = await self._listing(scope, call_id)
             overhead = (time.monotonic() - started) * 1000
             reply.headers.append((b"x-modelyard-overhead-ms", b"%.2f" % overhead))
         except Problem as problem:
             reply = refusal(problem, OPENAI, call_id)
         await deliver(reply, send)
 
-    def _listing(self, scope: Scope, call_id: str) -> Reply:
+    async def _listing(self, scope: Scope, call_id: str) -> Reply:
         path: str = scope["path"].rstrip("/")
         if path != MODELS and not path.startswith(MODELS + "/"):
             raise Problem(
@@ -87,6 +97,9 @@ class OpenAIDoors:
         self._only(scope, "GET")
         snapshot = self._published.snapshot
         principal = authenticate(snapshot, self._digest(scope), time.time(), OPENAI.name)
+        if path == MODELS and principal.is_admin and scope["query_string"] == REFRESH:
+            await self._refresh()
+            snapshot = self._published.snapshot
         if path == MODELS:
             body = (
                 b'{"object":"list","data":[' + b",".join([model.entry for model in usable(principal, snapshot)]) + b"]}"

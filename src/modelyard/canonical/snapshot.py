@@ -54,7 +54,7 @@ class Principal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
-    """One upstream endpoint as the data plane sees it."""
+    """One upstream endpoint as the data plane sees it. `limits` bound what all callers together use of it; None: nothing."""
 
     id: str
     name: str
@@ -64,6 +64,7 @@ class Connection:
     api_path: str = ""
     priority: int = 0
     weight: int = 1
+    limits: Limits | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

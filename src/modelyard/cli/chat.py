@@ -61,10 +61,8 @@ def chat(
     key = key or read_environment().get(CHAT_KEY)
     said: list[Message] = [] if system is None else [{"role": "system", "content": system}]
     with _client(url, host, key) as client:
-        if prompt is None and sys.stdin.isatty():
-            code = _converse(client, model, said)
-        else:
-            code = _ask_once(client, model, said, prompt)
+        converses = prompt is None and sys.stdin.isatty()
+        code = _converse(client, model, said) if converses else _ask_once(client, model, said, prompt)
     raise SystemExit(code)
 
 

@@ -31,7 +31,8 @@ def check(
         say(f"Database: {state.value}")
     elif state is not None:
         say(f"Database: {state.value} `modelyard serve` sees to it, or: {session.migrate_command(settings)}")
-    write_reached(found)
+    if found or problem is None:
+        write_reached(found)
     raise SystemExit(1 if problem is not None or any_failed(found) else 0)
 
 

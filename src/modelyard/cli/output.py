@@ -19,9 +19,9 @@ FILE_WIDTH = 240
 _STRING = r"(?:\x1b[]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c]{0,4096}"
 _CSI = r"(?:\x1b\[|\x9b)[0-?]{0,256}[ -/]{0,16}"
 _OTHER = r"\x1b[ -/]{0,16}"
-_SEQUENCE = re.compile(rf"{_STRING}(?:\x07|\x1b\\|\x9c)|{_CSI}[@-~]|{_OTHER}[0-OQ-WYZ\\`-~]")
+_CONTROL = r"[\x00-\x08\x0b-\x1f\x7f-\x9f]"
+_OBEYED = re.compile(rf"{_STRING}(?:\x07|\x1b\\|\x9c)|{_CSI}[@-~]|{_OTHER}[0-OQ-WYZ\\`-~]|{_CONTROL}")
 _BEGUN = re.compile(rf"(?:{_STRING}\x1b?|{_CSI}|{_OTHER})\Z")
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class TerminalFilter:
@@ -32,15 +32,16 @@ class TerminalFilter:
 
     def feed(self, piece: str) -> str:
         """What may be written now. A sequence that has begun and not ended is held back."""
-        text = _SEQUENCE.sub("", self._held + piece)
+        text = self._held + piece
         begun = _BEGUN.search(text)
-        self._held = text[begun.start() :] if begun is not None else ""
-        return _CONTROL.sub("", text[: begun.start()] if begun is not None else text)
+        end = begun.start() if begun is not None else len(text)
+        self._held = text[end:]
+        return _OBEYED.sub("", text[:end])
 
     def end(self) -> str:
         """What is left: the characters of a sequence that never ended."""
         rest, self._held = self._held, ""
-        return _CONTROL.sub("", rest)
+        return _OBEYED.sub("", rest)
 
 
 def one_line(text: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
-    from modelyard.settings import Settings
+    from modelyard.settings import NOT_ENFORCED, Settings
 
 # Read by `chat`, which asks a server and is none: no setting, but no typo either.
 CHAT_KEY = "MODELYARD_API_KEY"
@@ -21,7 +21,7 @@ def settings_for(overrides: Mapping[str, Any]) -> "tuple[Settings, dict[str, str
     """(the settings, the environment that yields them: what a worker process is started with)"""
     # Imported here, because reading settings takes pydantic and structlog, and `--help` reads none.
     from modelyard.core import log
-    from modelyard.settings import Settings, SettingsError, load, read_environment, unknown_names
+    from modelyard.settings import NOT_ENFORCED, Settings, SettingsError, load, read_environment, unknown_names
 
     environment = read_environment()
     try:
@@ -32,6 +32,9 @@ def settings_for(overrides: Mapping[str, Any]) -> "tuple[Settings, dict[str, str
     for name in unknown_names(environment):
         if name != CHAT_KEY:
             log.get(__name__).warning("a setting that Modelyard does not know", name=name)
+    for name, reason in NOT_ENFORCED.items():
+        if name in environment:
+            log.get(__name__).warning("a setting that has no effect", name=name, reason=reason)
     for name, value in overrides.items():
         alias = Settings.model_fields[name].alias
         if value is not None and alias is not None:

@@ -6,7 +6,7 @@ from modelyard.canonical.record import ERROR, CallRecord
 from modelyard.canonical.usage import Usage
 from modelyard.core.errors import Problem
 from modelyard.gateway.journal import PROGRESS_SECONDS, Journal, Segment
-from modelyard.gateway.limits import Limiter, Reservation
+from modelyard.gateway.limits import Item, Limiter, Refusal, Reservation
 
 
 class OpenBooks:
@@ -25,6 +25,14 @@ class OpenBooks:
         self._segment: Segment | None = None
         self._noted = started
         self._closed = False
+
+    def hold(self, item: Item) -> Refusal | None:
+        """Reserve what one more limit asks for, until the call is over. None when there is room."""
+        held = self._limiter.reserve([item], time.monotonic())
+        if isinstance(held, Refusal):
+            return held
+        self._held.extend(held)
+        return None
 
     async def leaves(self) -> None:
         """The call is about to leave: returns when its intent is in the journal, before anything is sent."""
@@ -61,7 +69,7 @@ class OpenBooks:
             record.estimated = True
         if self._held:
             total = record.input + record.cached_input + record.cache_write + record.output + record.reasoning
-            self._limiter.settle(self._held, total, time.monotonic())
+            self._limiter.settle(self._held, total)
         if segment is None:
             return
         record.status = status

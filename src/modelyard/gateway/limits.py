@@ -9,7 +9,7 @@ bound and settle to the truth. Times are monotonic seconds, so a stepped wall cl
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from modelyard.canonical.snapshot import Limits
@@ -25,62 +25,104 @@ class Refusal:
     which: str
     limit: int
     retry_after: float | None
+    subject: str = ""
 
 
-class Reservation:
-    """What one call holds: its tokens (an upper bound until settled), when, and whether tokens are limited at all."""
+# A subject with this many entries in its window shares one among calls that begin within SHARED_SECONDS of each other, so
+# that a key of a million calls a minute costs kilobytes. The shared entry ends with its last call: never too early.
+EXACT_ENTRIES = 1000
+SHARED_SECONDS = 0.01
 
-    __slots__ = ("at", "counted", "log", "tokens")
 
-    def __init__(self, log: "SubjectLog", at: float, tokens: int, *, counted: bool) -> None:
-        self.log = log
+class Entry:
+    """Calls of a subject that began at the same moment (or nearly), and their tokens. `at` is the last one's time."""
+
+    __slots__ = ("at", "calls", "first", "forgotten", "tokens")
+
+    def __init__(self, at: float) -> None:
+        self.first = at
         self.at = at
-        self.tokens = tokens
-        self.counted = counted
+        self.calls = 0
+        self.tokens = 0
+        self.forgotten = False
 
 
 class SubjectLog:
-    """What one subject (a key, or the whole system) has used within the window and holds right now."""
+    """What one subject (a key, a connection, the whole system) has used within the window and holds right now."""
 
-    __slots__ = ("calls", "running", "spent", "tokens")
+    __slots__ = ("calls", "entries", "running", "tokens")
 
     def __init__(self) -> None:
-        self.calls: deque[float] = deque()
-        self.tokens: deque[Reservation] = deque()
-        self.spent = 0
+        self.entries: deque[Entry] = deque()
+        self.calls = 0
+        self.tokens = 0
         self.running = 0
 
     def forget_before(self, horizon: float) -> None:
-        while self.calls and self.calls[0] <= horizon:
-            self.calls.popleft()
-        while self.tokens and self.tokens[0].at <= horizon:
-            self.spent -= self.tokens.popleft().tokens
+        entries = self.entries
+        while entries and entries[0].at <= horizon:
+            entry = entries.popleft()
+            entry.forgotten = True
+            self.calls -= entry.calls
+            self.tokens -= entry.tokens
 
     def refusal(self, limits: Limits, tokens: int, now: float) -> Refusal | None:
         """Why one more call of that size may not start, or None."""
         if limits.concurrency is not None and self.running >= limits.concurrency:
             return Refusal("concurrency", limits.concurrency, RETRY_WHEN_BUSY)
-        if limits.rpm is not None and len(self.calls) >= limits.rpm:
-            wait = self.calls[0] + WINDOW_SECONDS - now if self.calls else None
-            return Refusal("rpm", limits.rpm, wait)
-        if limits.tpm is not None and self.spent + tokens > limits.tpm:
-            return Refusal("tpm", limits.tpm, self._wait_for(limits.tpm - tokens, now))
+        if limits.rpm is not None and self.calls >= limits.rpm:
+            return Refusal("rpm", limits.rpm, self._wait(now, calls=limits.rpm - 1))
+        if limits.tpm is not None and self.tokens + tokens > limits.tpm:
+            fits = tokens <= limits.tpm
+            return Refusal("tpm", limits.tpm, self._wait(now, tokens=limits.tpm - tokens) if fits else None)
         return None
 
-    def _wait_for(self, room: int, now: float) -> float | None:
-        """Seconds until no more than `room` tokens are in the window; None when that never comes."""
-        if room < 0:
-            return None
-        spent = self.spent
-        for entry in self.tokens:
+    def _wait(self, now: float, *, calls: int | None = None, tokens: int | None = None) -> float:
+        """Seconds until no more than that many calls, or tokens, are left in the window."""
+        called, spent = self.calls, self.tokens
+        for entry in self.entries:
+            called -= entry.calls
             spent -= entry.tokens
-            if spent <= room:
+            if (calls is None or called <= calls) and (tokens is None or spent <= tokens):
                 return entry.at + WINDOW_SECONDS - now
         return WINDOW_SECONDS
 
+    def admit(self, tokens: int, now: float) -> Entry:
+        """Count one more call."""
+        entries = self.entries
+        if len(entries) >= EXACT_ENTRIES and now - entries[-1].first < SHARED_SECONDS:
+            entry = entries[-1]
+            entry.at = now
+        else:
+            entry = Entry(now)
+            entries.append(entry)
+        entry.calls += 1
+        entry.tokens += tokens
+        self.calls += 1
+        self.tokens += tokens
+        return entry
+
     @property
     def idle(self) -> bool:
-        return not (self.running or self.calls or self.tokens)
+        return not (self.running or self.entries)
+
+
+class Reservation:
+    """What one call holds of one subject: its tokens are an upper bound until settled."""
+
+    __slots__ = ("entry", "log", "tokens")
+
+    def __init__(self, log: SubjectLog, entry: Entry | None, tokens: int) -> None:
+        self.log = log
+        self.entry = entry
+        self.tokens = tokens
+
+    def settle(self, tokens: int) -> None:
+        """The call is over and took that many tokens. What the window has forgotten is not counted again."""
+        self.log.running -= 1
+        if self.entry is not None and not self.entry.forgotten:
+            self.entry.tokens += tokens - self.tokens
+            self.log.tokens += tokens - self.tokens
 
 
 class Item(NamedTuple):
@@ -94,55 +136,47 @@ class Item(NamedTuple):
 class Limiter:
     """All subjects of this process. One owner, touched only between awaits: no lock."""
 
-    # Subjects that have been quiet for a window are dropped when this many are known.
+    # Subjects that have been quiet for a window are dropped when this many are known, and again at each doubling.
     SWEEP_AT = 10_000
 
     def __init__(self) -> None:
         self._logs: dict[str, SubjectLog] = {}
+        self._sweep_at = self.SWEEP_AT
 
     def reserve(self, items: Sequence[Item], now: float) -> list[Reservation] | Refusal:
         """Take all items or none."""
         horizon = now - WINDOW_SECONDS
+        if len(self._logs) >= self._sweep_at:
+            self._sweep(horizon)
         logs = []
         for item in items:
             log = self._logs.get(item.subject)
             if log is None:
-                log = self._add(item.subject, horizon)
+                log = self._logs[item.subject] = SubjectLog()
             log.forget_before(horizon)
             refusal = log.refusal(item.limits, item.tokens, now)
             if refusal is not None:
-                return refusal
+                return replace(refusal, subject=item.subject)
             logs.append(log)
         held = []
         for log, item in zip(logs, items, strict=True):
-            reservation = Reservation(log, now, item.tokens, counted=item.limits.tpm is not None)
             log.running += 1
-            if item.limits.rpm is not None:
-                log.calls.append(now)
-            if reservation.counted:
-                log.tokens.append(reservation)
-                log.spent += item.tokens
-            held.append(reservation)
+            windowed = item.limits.rpm is not None or item.limits.tpm is not None
+            entry = log.admit(item.tokens if item.limits.tpm is not None else 0, now) if windowed else None
+            held.append(Reservation(log, entry if item.limits.tpm is not None else None, item.tokens))
         return held
 
-    def settle(self, held: list[Reservation], tokens: int, now: float) -> None:
-        """The call is over and took that many tokens."""
+    def settle(self, held: list[Reservation], tokens: int) -> None:
+        """A call is over and took that many tokens."""
         for reservation in held:
-            log = reservation.log
-            log.running -= 1
-            log.forget_before(now - WINDOW_SECONDS)
-            if reservation.counted and reservation.at > now - WINDOW_SECONDS:
-                log.spent += tokens - reservation.tokens
-                reservation.tokens = tokens
+            reservation.settle(tokens)
         held.clear()
 
-    def _add(self, subject: str, horizon: float) -> SubjectLog:
-        if len(self._logs) >= self.SWEEP_AT:
-            for log in self._logs.values():
-                log.forget_before(horizon)
-            self._logs = {name: log for name, log in self._logs.items() if not log.idle}
-        log = self._logs[subject] = SubjectLog()
-        return log
+    def _sweep(self, horizon: float) -> None:
+        for log in self._logs.values():
+            log.forget_before(horizon)
+        self._logs = {name: log for name, log in self._logs.items() if not log.idle}
+        self._sweep_at = max(self.SWEEP_AT, 2 * len(self._logs))
 
 
 def share(limits: Limits, worker: int, workers: int) -> Limits:

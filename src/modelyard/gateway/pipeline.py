@@ -72,8 +72,7 @@ class Pipeline:
         snapshot = self._published.snapshot
         principal = authenticate(snapshot, call.digest, time.time(), call.dialect.name)
         model = authorise(principal, resolve(snapshot, call.head.model), snapshot, call.head.model)
-        prompt = call.size // BYTES_PER_TOKEN
-        items = self._limit_items(principal, model, call, prompt)
+        items = self._limit_items(principal, model, call)
         losses = self._overlay(call, principal, model)
         targets = self._route(principal, model, snapshot)
         if call.dry_run:
@@ -88,11 +87,11 @@ class Pipeline:
             operation=call.operation,
             model=model.id,
             stream=call.head.stream,
-            input=prompt,
+            input=call.size // BYTES_PER_TOKEN,
         )
         books = OpenBooks(record, call.received, self._journal, self._limiter, held)
         try:
-            target, answer, waited = await self._exchange(call, targets, books)
+            target, answer, waited = await self._exchange(call, model, targets, books)
             headers = self._headers(call, model, target, books, losses, waited)
             if call.head.stream and _streams(answer):
                 return await self._begin_stream(call, target, answer, books, headers)
@@ -104,17 +103,12 @@ class Pipeline:
             books.close(LEFT, None)  # cancelled: the caller is gone, or the server is ending
             raise
 
-    def _limit_items(self, principal: Principal, model: Model, call: Call, prompt: int) -> list[Item]:
-        """What this call may take of each limit that applies to it."""
+    def _limit_items(self, principal: Principal, model: Model, call: Call) -> list[Item]:
+        """What this call may take of each limit that applies to it, whichever target it runs on."""
         items = []
         limits = principal.limits
         if limits.rpm is not None or limits.tpm is not None or limits.concurrency is not None:
-            tokens = 0
-            if limits.tpm is not None:
-                bound = call.head.output_bound if call.head.output_bound is not None else model.max_tokens
-                output = 0 if call.operation == "embeddings" else bound
-                tokens = prompt + output if output is not None else min(prompt + ASSUMED_OUTPUT_TOKENS, limits.tpm)
-            items.append(Item(principal.credential_id, limits, tokens))
+            items.append(Item(principal.credential_id, limits, _most_tokens(call, model, limits)))
         if self._system_limits is not None:
             items.append(Item(SYSTEM, self._system_limits, 0))
         return items
@@ -124,7 +118,7 @@ class Pipeline:
             return []
         held = self._limiter.reserve(items, time.monotonic())
         if isinstance(held, Refusal):
-            raise _refused(held)
+            raise _refused(held, "This server" if held.subject == SYSTEM else "This API key")
         return held
 
     def _overlay(self, call: Call, principal: Principal, model: Model) -> list[str]:
@@ -148,7 +142,9 @@ class Pipeline:
             )
         return targets
 
-    async def _exchange(self, call: Call, targets: list[Target], books: OpenBooks) -> tuple[Target, Answer, float]:
+    async def _exchange(
+        self, call: Call, model: Model, targets: list[Target], books: OpenBooks
+    ) -> tuple[Target, Answer, float]:
         """Try the targets in order until one answers. (target, its answer, seconds spent waiting for backends)"""
         dialect, record = call.dialect, books.record
         path = dialect.operations[call.operation]
@@ -157,6 +153,13 @@ class Pipeline:
         waited = 0.0
         for index, target in enumerate(targets):
             connection = target.connection
+            if connection.limits is not None:
+                item = Item(connection.id, connection.limits, _most_tokens(call, model, connection.limits))
+                refusal = books.hold(item)
+                if refusal is not None:
+                    if index == last:
+                        raise _refused(refusal, f"The backend `{connection.name}`")
+                    continue
             record.connection_id, record.upstream_model = connection.id, target.model
             body = dialect.address(call.fields, target, ask_for_usage and target.stream_usage)
             await books.leaves()
@@ -311,10 +314,23 @@ def _percent(text: str) -> bytes:
     return b"".join(bytes([byte]) if 0x20 < byte < 0x7F else b"%%%02X" % byte for byte in text.encode())
 
 
-def _refused(refusal: Refusal) -> Problem:
+def _most_tokens(call: Call, model: Model, limits: Limits) -> int:
+    """An upper bound of the tokens that a call may take, as far as one is known; 0 where tokens are not limited."""
+    if limits.tpm is None:
+        return 0
+    prompt = call.size // BYTES_PER_TOKEN
+    if call.operation == "embeddings":
+        return prompt
+    bound = call.head.output_bound if call.head.output_bound is not None else model.max_tokens
+    return prompt + bound if bound is not None else min(prompt + ASSUMED_OUTPUT_TOKENS, limits.tpm)
+
+
+def _refused(refusal: Refusal, whose: str = "This API key") -> Problem:
     if refusal.retry_after is None:
-        message = f"This call may use more tokens than the key's limit of {refusal.limit} a minute: lower max_tokens."
+        message = (
+            f"{whose} is limited to {refusal.limit} tokens a minute, and this call may use more: lower max_tokens."
+        )
     else:
         what = {"rpm": "calls a minute", "tpm": "tokens a minute", "concurrency": "calls at once"}[refusal.which]
-        message = f"The limit of {refusal.limit} {what} is reached. Try again in {refusal.retry_after:.0f} s."
+        message = f"{whose} is limited to {refusal.limit} {what}. Try again in {refusal.retry_after:.0f} s."
     return Problem(Kind.RATE_LIMITED, message, param=refusal.which, retry_after=refusal.retry_after)

@@ -144,7 +144,7 @@ class Http1Client:
         deadline = asyncio.get_running_loop().time() + CLOSE_SECONDS
         for connection in tuple(self._connections):
             connection.fail(Problem(Kind.UPSTREAM_FAILED, "the gateway is shutting down"))
-        while self._connections and asyncio.get_running_loop().time() < deadline:
+        while self._connections and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 - they have no event
             await asyncio.sleep(0.001)
         self._routes.clear()
         self._pools.clear()

@@ -8,7 +8,7 @@ import msgspec
 from modelyard import __version__
 from modelyard.canonical.endpoint import Endpoint, parse_base_url
 from modelyard.canonical.records import ConnectionRow, CredentialRow, GrantRow, ModelRow, Offer, UserRow
-from modelyard.canonical.snapshot import Connection, Limits, Model, Preset, Principal, Readers, Target
+from modelyard.canonical.snapshot import UNLIMITED, Connection, Limits, Model, Preset, Principal, Readers, Target
 from modelyard.core import log, raw
 from modelyard.dialects.flavours import FLAVOURS, Flavour, without_ending
 from modelyard.dialects.openai.listing import write_model
@@ -32,8 +32,10 @@ class CompiledConnection:
     credentials: Sequence[tuple[str | None, tuple[tuple[str, str], ...]]]
 
 
-def compile_connection(row: ConnectionRow) -> CompiledConnection:
-    """One connection. Its base URL was checked when it was stored."""
+def compile_connection(
+    row: ConnectionRow, share: Callable[[Limits], Limits] = lambda limits: limits
+) -> CompiledConnection:
+    """One connection. Its base URL was checked when it was stored. `share` gives this process's part of a limit."""
     flavour = FLAVOURS[row.flavour]
     scheme, host, port, path = parse_base_url(row.base_url)
     own = {name.lower(): value for name, value in row.headers.items()}
@@ -57,6 +59,7 @@ def compile_connection(row: ConnectionRow) -> CompiledConnection:
             api_path=flavour.api_path,
             priority=row.priority,
             weight=row.weight,
+            limits=share(row.limits) if row.limits != UNLIMITED else None,
         ),
         flavour=flavour,
         credentials=[(key, request_headers(flavour.credential, key, own)) for key in (row.api_keys or (None,))],

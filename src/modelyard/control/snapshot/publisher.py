@@ -134,7 +134,9 @@ class Publisher:
         for row in self.connections:
             known = self._compiled.get(row.id)
             try:
-                compiled[row.id] = known if known is not None and known.row == row else compile_connection(row)
+                compiled[row.id] = (
+                    known if known is not None and known.row == row else compile_connection(row, self._share)
+                )
             except (ValueError, KeyError) as error:
                 _log.error("a connection cannot be used", connection=row.name, error=str(error))
         self._compiled = compiled

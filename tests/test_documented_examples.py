@@ -1,0 +1,88 @@
+"""The README and the guides are run: every shell block and the Python block, against a server set up as they say."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from tests.engine import Engine
+from tests.yard import run_yard, setup_token
+
+ROOT = Path(__file__).parent.parent
+ADDRESS = "http://127.0.0.1:8484"
+BACKEND = "http://127.0.0.1:8080"
+
+
+def blocks(document: str, language: str) -> list[str]:
+    text = (ROOT / document).read_text(encoding="utf-8")
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def new_server(engine: Engine, tmp_path_factory):
+    """A server as `make run` starts it: no administrator yet. (its address, the first key)"""
+    with run_yard(tmp_path_factory.mktemp("readme") / "data", {"MODELYARD_ADMIN_API_KEY": ""}) as yard:
+        answer = httpx2.post(
+            yard.url + "/api/v1/setup",
+            json={"token": setup_token(yard), "email": "you@example.com", "password": "a good password"},
+        )
+        assert answer.status_code == 200, answer.text
+        yield yard.url, answer.json()["key"], engine.base_url.removesuffix("/v1")
+
+
+def as_here(text: str, server: tuple[str, str, str]) -> str:
+    url, key, backend = server
+    return text.replace(ADDRESS, url).replace(BACKEND, backend).replace("sk-my-...", key)
+
+
+def environment(server: tuple[str, str, str]) -> dict[str, str]:
+    return {"PATH": os.environ["PATH"], "MODELYARD_API_KEY": server[1], "MODEL": "tiny-llama"}
+
+
+def run_shell(script: str, server: tuple[str, str, str]) -> str:
+    # --fail-with-body: an error answer fails the example.
+    script = 'set -euo pipefail\ncurl() { command curl -sS --fail-with-body "$@"; echo; }\n' + as_here(script, server)
+    done = subprocess.run(
+        ["bash", "-c", script], env=environment(server), capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, f"{script}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def test_the_readme_from_nothing_to_an_answer(new_server):
+    first, second = blocks("README.md", "bash")
+    answer = run_shell(first, new_server)
+    assert '"models":["tiny-llama"]' in answer
+    assert "data: [DONE]" in answer
+    python = subprocess.run(
+        [sys.executable, "-c", as_here(blocks("README.md", "python")[0], new_server)],
+        env=environment(new_server),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert python.returncode == 0, python.stderr
+    assert len(python.stdout) > 10
+    assert '"key":"sk-my-' in run_shell(second, new_server)
+
+
+def test_the_governance_guide(new_server):
+    for block in blocks("docs/governance.md", "bash"):
+        run_shell(block, new_server)
+
+
+def test_the_yard_file_of_the_guide_is_valid(tmp_path):
+    file = tmp_path / "yard.yaml"
+    file.write_text(blocks("docs/yard-file.md", "yaml")[0].replace("127.0.0.1:11434", "127.0.0.1:9"))
+    with run_yard(
+        tmp_path / "data", {"CLOUD_KEY": "sk-cloud", "CI_KEY": "k" * 32}, ("--config", str(file)), wait=True
+    ) as yard:
+        names = [row["name"] for row in yard.admin.get("/api/v1/connections").json()["items"]]
+        assert names == ["workstation", "cloud"]
+        with yard.client("k" * 32) as ci:
+            assert ci.get("/v1/models").status_code == 200
