@@ -101,7 +101,9 @@ def run_yard(
     env = {name: value for name, value in env.items() if value}
     command = [sys.executable, "-m", "modelyard", "serve", "--port", str(port), "--data-dir", str(data_dir), *arguments]
     with log.open("ab") as output:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=env, cwd=data_dir)
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=env, cwd=data_dir
+        )
     yard = Yard(process, f"http://127.0.0.1:{port}", data_dir, log)
     try:
         if wait:

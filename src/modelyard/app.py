@@ -67,6 +67,7 @@ class Modelyard:
             open_catalogue=settings.bypass_model_access_control,
             preset_wins=settings.preset_wins,
             share=lambda limits: share(limits, worker, workers),
+            connections_changed=lambda: self._discovery.soon(),  # noqa: PLW0108 - it is made below
         )
         self._discovery = Discovery(
             client, lambda: self._publisher.connections, self._publisher.offer, settings.models_cache_ttl

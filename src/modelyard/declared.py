@@ -69,6 +69,8 @@ def _connections(settings: Settings) -> list[ConnectionRow]:
             try:
                 rows.append(build(row, given, timeouts))
             except Problem as problem:
+                if problem.param != "base_url":
+                    raise SettingsError(f"{variable.partition('_')[0]}_API_KEY: {problem.message}") from None
                 example = FLAVOURS[flavour].default_url
                 raise SettingsError(f"{variable}: {problem.message} Example: {variable}={example}") from None
 
@@ -98,12 +100,16 @@ def _ollama(settings: Settings) -> list[str]:
 
 def _openai(settings: Settings) -> tuple[list[str], list[list[str]]]:
     """(addresses, the keys of each). `OPENAI_API_KEY_1..n` are further keys of the first one."""
-    urls = [url for url in settings.openai_api_base_urls if url]
-    if not urls and settings.openai_api_base_url:
-        urls = [settings.openai_api_base_url]
     keys = [[key] if key else [] for key in settings.openai_api_keys]
     if not keys and settings.openai_api_key:
         keys = [[settings.openai_api_key]]
+    # An empty place among the addresses takes its key with it: never another server's.
+    listed = [(url, keys[index : index + 1]) for index, url in enumerate(settings.openai_api_base_urls) if url]
+    urls = [url for url, _ in listed]
+    if urls:
+        keys = [key[0] if key else [] for _, key in listed]
+    elif settings.openai_api_base_url:
+        urls = [settings.openai_api_base_url]
     if settings.openai_numbered_keys:
         keys = keys or [[]]
         keys[0] = [*keys[0], *settings.openai_numbered_keys]

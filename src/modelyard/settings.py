@@ -15,6 +15,7 @@ from dotenv import dotenv_values
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 MIN_ADMIN_KEY_LENGTH = 32
+MIN_SECRET_LENGTH = 32
 
 _NUMBERED_KEY = re.compile(r"OPENAI_API_KEY_([1-9][0-9]*)")
 _OURS = re.compile(r"MODELYARD_[A-Z_]+")
@@ -34,7 +35,7 @@ def _listed(separator: str) -> BeforeValidator:
 Semicolons = Annotated[list[str], _listed(";")]
 Commas = Annotated[list[str], _listed(",")]
 Port = Annotated[int, Field(ge=0, le=65_535)]
-Seconds = Annotated[float, Field(gt=0, le=86_400)]
+Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 
 
 class Settings(BaseModel):
@@ -53,7 +54,7 @@ class Settings(BaseModel):
         None, alias="MODELYARD_CONFIG", description="A `yard.yaml` to read at start.", examples=["yard.yaml"]
     )
     database_url: str | None = Field(
-        None, alias="DATABASE_URL", description="PostgreSQL instead of SQLite in the data directory.",
+        None, repr=False, alias="DATABASE_URL", description="PostgreSQL instead of SQLite in the data directory.",
         examples=["postgresql://user:password@host/modelyard"],
     )  # fmt: skip
     secret_key: str | None = Field(
@@ -84,7 +85,12 @@ class Settings(BaseModel):
         description="Start on a public address although there is no administrator yet, and print the setup link.",
     )  # fmt: skip
     session_hours: float = Field(
-        24 * 28, gt=0, alias="MODELYARD_SESSION_HOURS", description="How long a sign-in lasts.", examples=["12"]
+        24 * 28,
+        gt=0,
+        le=100_000,
+        alias="MODELYARD_SESSION_HOURS",
+        description="How long a sign-in lasts.",
+        examples=["12"],
     )
 
     trusted_proxies: Commas = Field(
@@ -121,13 +127,13 @@ class Settings(BaseModel):
         examples=["120"],
     )  # fmt: skip
     journal_sync_seconds: float | None = Field(
-        None, gt=0, alias="MODELYARD_JOURNAL_SYNC_SECONDS", examples=["1"],
+        None, gt=0, le=3600, alias="MODELYARD_JOURNAL_SYNC_SECONDS", examples=["1"],
         description="Force the journal to the disk at this interval. Unset: the operating system decides, which a crash "
         "of the process survives and a power cut may not.",
     )  # fmt: skip
 
     models_cache_ttl: float = Field(
-        30.0, ge=0, alias="MODELS_CACHE_TTL", examples=["300"],
+        30.0, ge=0, le=86_400, alias="MODELS_CACHE_TTL", examples=["300"],
         description="Seconds between two looks at what the backends offer; 0: only at start, on a change and when asked.",
     )  # fmt: skip
     default_model: str | None = Field(
@@ -212,6 +218,13 @@ class Settings(BaseModel):
             raise ValueError("it must start with a slash")
         return value
 
+    @field_validator("secret_key")
+    @classmethod
+    def _each_long_enough(cls, value: str | None) -> str | None:
+        if value is not None and any(len(part.strip()) < MIN_SECRET_LENGTH for part in value.split(",")):
+            raise ValueError(f"each key in it must have at least {MIN_SECRET_LENGTH} characters")
+        return value
+
     @field_validator("trusted_proxies")
     @classmethod
     def _networks(cls, value: list[str]) -> list[str]:
@@ -260,9 +273,13 @@ NOT_ENFORCED = {
 }
 
 
+# What `modelyard chat` reads: the key of a caller, not a setting of the server.
+CLIENT_NAMES = {"MODELYARD_API_KEY"}
+
+
 def unknown_names(environment: Mapping[str, str]) -> list[str]:
     """Names that look like ours and are not: a typo, most likely."""
-    known = {field.alias for field in Settings.model_fields.values()}
+    known = {field.alias for field in Settings.model_fields.values()} | CLIENT_NAMES
     return sorted(name for name in environment if _OURS.fullmatch(name) and name not in known)
 
 

@@ -184,7 +184,9 @@ def test_a_page_of_another_site_cannot_use_the_cookie(owned):
         assert client.post("/api/v1/keys", json={"name": "tool"}, headers=bearer).status_code == 200
 
 
-@pytest.mark.parametrize("other", ['prefs={"a":1,"b":[2]}', "odd name=1", 'quoted="a;b"', "a=b=c", "umlaut=\u00fc", ";;"])
+@pytest.mark.parametrize(
+    "other", ['prefs={"a":1,"b":[2]}', "odd name=1", 'quoted="a;b"', "a=b=c", "umlaut=\u00fc", ";;"]
+)
 def test_other_cookies_of_the_same_host_do_not_hide_the_session(owned, other):
     """All ports of a host share their cookies, and other programs write what they like."""
     with owned.client(None) as client:
@@ -214,7 +216,16 @@ def test_allowed_hosts_may_be_named(data_dir):
 def test_everything_works_below_a_base_path(upstream, data_dir, base):
     environment = {"MODELYARD_BASE_PATH": base, "OPENAI_API_BASE_URL": upstream.base_url}
     with run_yard(data_dir, environment) as yard:
-        for path in ("/health", "/ready", "/v1/models", "/api/v1/keys", "/api/v1/openapi.json", "/setup", "/", "/page.css"):
+        for path in (
+            "/health",
+            "/ready",
+            "/v1/models",
+            "/api/v1/keys",
+            "/api/v1/openapi.json",
+            "/setup",
+            "/",
+            "/page.css",
+        ):
             assert yard.admin.get(base + path).status_code == 200, base + path
         assert f'href="{base}/page.css"' in yard.admin.get(base + "/setup").text
         assert f'action="{base}/setup"' in yard.admin.get(base + "/setup").text
@@ -233,14 +244,22 @@ def test_forwarded_addresses_are_believed_of_trusted_proxies_only(data_dir):
 
     with run_yard(data_dir, WITH_ADMIN) as yard:
         assert address(yard) == "127.0.0.1"
-        assert "secure" not in yard.admin.post(
-            "/api/v1/auths/signin", json={"email": EMAIL, "password": PASSWORD}, headers=forwarded
-        ).headers["set-cookie"].lower()
+        assert (
+            "secure"
+            not in yard.admin.post(
+                "/api/v1/auths/signin", json={"email": EMAIL, "password": PASSWORD}, headers=forwarded
+            )
+            .headers["set-cookie"]
+            .lower()
+        )
     with run_yard(data_dir, {**WITH_ADMIN, "MODELYARD_TRUSTED_PROXIES": "127.0.0.0/8"}) as yard:
         assert address(yard) == "203.0.113.9"
-        assert "secure" in yard.admin.post(
-            "/api/v1/auths/signin", json={"email": EMAIL, "password": PASSWORD}, headers=forwarded
-        ).headers["set-cookie"].lower()
+        assert (
+            "secure"
+            in yard.admin.post("/api/v1/auths/signin", json={"email": EMAIL, "password": PASSWORD}, headers=forwarded)
+            .headers["set-cookie"]
+            .lower()
+        )
 
 
 # Reached without a credential; every other route of the OpenAPI document must not be.
@@ -260,7 +279,7 @@ def routes(yard) -> list[tuple[str, str]]:
 
 def test_every_route_is_denied_without_a_credential_and_to_users_by_default(peopled):
     found = routes(peopled)
-    assert OPEN | OWN <= set(found)
+    assert set(found) >= OPEN | OWN
     with peopled.client(None) as stranger, peopled.client(USER_KEY) as user, peopled.client(PENDING_KEY) as pending:
         wrong = []
         for method, path in found:
@@ -272,12 +291,10 @@ def test_every_route_is_denied_without_a_credential_and_to_users_by_default(peop
                 if status not in allowed:
                     wrong.append((method, path, status, "stranger" if client is stranger else "pending"))
             if (method, path) not in OWN:
-                # Without a body, with an empty one and with a plausible one: refused before anything is looked at.
+                # Whatever the body: refused before anything is looked at.
                 for body in (None, {}, {"name": "x", "kind": "openai", "base_url": "http://127.0.0.1:9", "id": "x"}):
                     status = user.request(method, place, json=body).status_code
-                    if status not in (403, 422):
-                        wrong.append((method, path, status, "user"))
-                    if body is not None and "id" in body and status != 403 and method == "get":
+                    if status != 403:
                         wrong.append((method, path, status, "user"))
         assert wrong == []
 
@@ -315,7 +332,9 @@ def test_health_and_ready_are_open_and_metrics_need_an_administrator(peopled):
 def test_the_document_names_every_answer(peopled):
     document = peopled.admin.get("/api/v1/openapi.json").json()
     assert document["info"]["title"] == "Modelyard"
-    assert all("200" in operation["responses"] for methods in document["paths"].values() for operation in methods.values())
+    assert all(
+        "200" in operation["responses"] for methods in document["paths"].values() for operation in methods.values()
+    )
 
 
 def test_no_secret_is_in_the_log_of_all_this(peopled):

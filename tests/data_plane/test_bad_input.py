@@ -317,8 +317,3 @@ def test_an_sdk_raises_for_a_bad_key(yard):
         pytest.raises(openai.AuthenticationError),
     ):
         sdk.models.list()
-
-
-def test_nothing_of_this_was_a_fault_of_the_server(yard):
-    assert "Traceback" not in yard.output()
-    assert "a call failed inside the gateway" not in yard.output()

@@ -147,11 +147,11 @@ def test_an_address_with_the_usual_port_is_hidden_too():
     from modelyard.canonical.endpoint import Endpoint
     from modelyard.canonical.snapshot import Connection, Target
     from modelyard.core.raw import raw_of
-    from modelyard.gateway.upstream_errors import without_secret
+    from modelyard.gateway.upstream_errors import cleaned
 
     endpoint = Endpoint(scheme="https", host="llm.internal.example", port=443)
     connection = Connection(id="c", name="the-backend", kind="openai", flavour="openai", endpoint=endpoint)
     target = Target(
         connection=connection, model="m", upstream_model=raw_of("m"), dialect="openai", stream_usage=True, headers=()
     )
-    assert "llm.internal.example" not in without_secret("POST https://llm.internal.example/v1/chat/completions", target)
+    assert "llm.internal.example" not in cleaned("POST https://llm.internal.example/v1/chat/completions", target)

@@ -317,6 +317,8 @@ def test_a_dry_run_calls_nobody(yard, ann, upstream):
     assert answer.status_code == 200
     told = answer.json()
     assert told["chosen"]["model"] == "echo"
+    assert told["body"] is None, "the body tells the preset's prompt and parameters: only to those who may write it"
+    told = yard.admin.post(CHAT, json=chat("dry", stream=True), headers={"x-modelyard-dry-run": "true"}).json()
     assert told["body"] == {**chat("echo", stream=True), "temperature": 0.5, "stream_options": {"include_usage": True}}
     assert upstream.state()["calls"] == before
     assert_openai_error(ann.post(CHAT, json=chat("nope"), headers={"x-modelyard-dry-run": "true"}), 404)

@@ -81,7 +81,7 @@ def test_the_next_target_is_tried_before_the_first_byte(yard, client, key, model
     assert yard.usage("connection")
 
 
-@pytest.mark.parametrize("status", [400, 404, 413, 422])
+@pytest.mark.parametrize("status", [400, 413, 422])
 def test_what_is_the_callers_fault_is_not_tried_again(client, first, other, status):
     before = len(other.requests)
     assert_openai_error(client.post(CHAT, json=chat(f"status-{status}")), status)

@@ -26,7 +26,7 @@ async def test_kill_9_in_the_middle_of_200_streams_loses_no_call_twice_in_a_row(
             async with session_of() as session:
                 streams = [Stream() for _ in range(STREAMS)]
                 tasks = [asyncio.create_task(stream.run(session, yard.url, body)) for stream in streams]
-                await until(lambda: all(stream.deltas >= 10 for stream in streams), "every stream flows", 60)
+                await _flow(streams)
                 answers = await asyncio.gather(*(ask(session, yard.url) for _ in range(FINISHED)))
                 yard.kill()
                 await asyncio.gather(*tasks)
@@ -40,6 +40,10 @@ async def test_kill_9_in_the_middle_of_200_streams_loses_no_call_twice_in_a_row(
         assert not [path for path in (data_dir / "journal").glob("*.jsonl") if path.stat().st_size], "all is replayed"
     with run_yard(data_dir, environment) as yard:  # and a start without a crash adds nothing
         await _in_the_books(yard, finished, cut)
+
+
+async def _flow(streams: list[Stream]) -> None:
+    await until(lambda: all(stream.deltas >= 10 for stream in streams), "every stream flows", 60)
 
 
 async def _in_the_books(yard, finished: set[str], cut: dict[str, Stream]) -> None:

@@ -143,7 +143,9 @@ def test_a_connection_with_a_broken_certificate_file_does_not_disturb_the_others
             assert "one" in names(yard)
 
 
-@pytest.mark.parametrize("url", ["http://a..b", "http://ex ample.com", "http://bücher.example/ü", "http://127.0.0.1:9/a b"])
+@pytest.mark.parametrize(
+    "url", ["http://a..b", "http://ex ample.com", "http://bücher.example/ü", "http://127.0.0.1:9/a b"]
+)
 def test_a_connection_with_an_odd_address_does_not_disturb_the_others(data_dir, url):
     with run_backend() as good, run_yard(data_dir, {"MODELS_CACHE_TTL": "1"}) as yard:
         answer = yard.admin.post("/api/v1/connections", json={"name": "odd", "kind": "openai", "base_url": url})

@@ -11,7 +11,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import MetaData
+from sqlalchemy import MetaData, inspect
 
 from modelyard.db import migrate, schema
 from modelyard.db.engine import Database, parse_url, sqlite_url
@@ -73,15 +73,15 @@ async def test_both_lines_share_a_postgres_database(postgres, tmp_path):
         for known, metadata in LINES.values():
             assert await _differences(database, known, metadata) == []
         await migrate.downgrade(database, migrate.MAIN, "base")
-        assert await migrate.revision(database, migrate.LEDGER) == migrate.LEDGER.head, "one line leaves the other alone"
+        assert await migrate.revision(database, migrate.LEDGER) == migrate.LEDGER.head, (
+            "one line leaves the other alone"
+        )
         assert await _tables(database) == {"ledger", "ledger_version", "alembic_version"}
     finally:
         await database.close()
 
 
 async def _tables(database: Database) -> set[str]:
-    from sqlalchemy import inspect
-
     async with database.read() as connection:
         return set(await connection.run_sync(lambda sync: inspect(sync).get_table_names()))
 
@@ -102,7 +102,7 @@ async def _differences(database: Database, line: Line, metadata: MetaData) -> li
         return await connection.run_sync(compare)
 
 
-SECOND = '''
+SECOND = """
 import sqlalchemy as sa
 from alembic import op
 
@@ -122,7 +122,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     with op.batch_alter_table("users") as table:
         table.drop_column("nickname")
-'''
+"""
 
 
 def _next_line(tmp_path: Path, then: str) -> OtherLine:
@@ -160,7 +160,9 @@ async def test_an_older_sqlite_file_is_copied_before_it_is_migrated(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgres"])
-@pytest.mark.parametrize("fault", ['op.execute("SELECT * FROM no_such_table")', 'raise RuntimeError("a fault of ours")'])
+@pytest.mark.parametrize(
+    "fault", ['op.execute("SELECT * FROM no_such_table")', 'raise RuntimeError("a fault of ours")']
+)
 async def test_a_migration_that_fails_leaves_everything_as_it_was(kind, fault, tmp_path, request):
     later = _next_line(tmp_path, fault)
     async with opened(kind, "main", tmp_path, request) as database:
@@ -188,7 +190,7 @@ async def test_migrating_twice_in_a_second_keeps_both_backups_and_at_most_five(t
 
 def _stamp(file: Path, table: str, revision: str) -> None:
     with closing(sqlite3.connect(file)) as connection:
-        connection.execute(f"UPDATE {table} SET version_num = ?", (revision,))
+        connection.execute(f"UPDATE {table} SET version_num = ?", (revision,))  # noqa: S608 - a table of ours
         connection.commit()
 
 

@@ -72,7 +72,9 @@ async def test_a_key_is_made_and_revoked_over_two_workers_and_crashes_lose_nothi
     with run_yard(data_dir, environment, ("--workers", "2")) as yard:
         await every_worker(yard, 2, lambda names: "echo" in names, "models are offered", 10)
         key = yard.make_key()
-        key_id = next(row["id"] for row in yard.admin.get("/api/v1/keys").json()["items"] if row["source"] == "database")
+        key_id = next(
+            row["id"] for row in yard.admin.get("/api/v1/keys").json()["items"] if row["source"] == "database"
+        )
         await every_worker(yard, 2, lambda names: "echo" in names, "a new key is known", 5, key)
         async with session_of(key, fresh=True) as session:
             answers = [await ask(session, yard.url) for _ in range(50)]

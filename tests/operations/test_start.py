@@ -204,7 +204,9 @@ def test_two_black_holed_backends_hold_up_nobody(upstream, data_dir):
                 answer = httpx2.get(yard.url + "/v1/models", headers=_bearer(), timeout=1.0)
                 assert answer.status_code == 200
             wait(lambda: _status(yard.admin, "/ready") == 200, "it is ready although two backends are not", 10)
-            listed = {row["id"] for row in httpx2.get(yard.url + "/v1/models", headers=_bearer(), timeout=1).json()["data"]}
+            listed = {
+                row["id"] for row in httpx2.get(yard.url + "/v1/models", headers=_bearer(), timeout=1).json()["data"]
+            }
             assert "echo" in listed
             rows = yard.admin.get("/api/v1/connections").json()["items"]
             assert [bool(row["error"]) for row in rows] == [True, False, True]

@@ -3,6 +3,7 @@
 import os
 import resource
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -175,10 +176,10 @@ def no_new_files() -> Iterator[None]:
 
 async def test_a_journal_that_cannot_open_its_next_file_keeps_working(tmp_path):
     """`rotate` meets a process without free descriptors: the calls after it must still be taken and written."""
-    inserted: list[str] = []
+    inserted: list[bytes] = []
 
-    async def insert(records) -> None:
-        inserted.extend(each.id for each in records)
+    async def insert(lines) -> None:
+        inserted.extend(lines)
 
     journal = Journal(tmp_path / "journal")
     flusher = Flusher(journal, tmp_path / "journal", insert)
@@ -194,15 +195,13 @@ async def test_a_journal_that_cannot_open_its_next_file_keeps_working(tmp_path):
         second = record()
         journal.settle(second, journal.intent(second))
         await flusher.drain()
-        assert inserted == [first.id, second.id]
+        assert [first.id.encode() in inserted[0], second.id.encode() in inserted[1]] == [True, True]
     finally:
         journal.close()
 
 
 def test_a_segment_is_nobodys_prey_while_it_is_born(tmp_path):
     """A worker opens new segments while another one, just started, looks for segments of the dead."""
-    import sys
-
     births = """
 import sys, time
 from pathlib import Path
@@ -218,7 +217,7 @@ while time.monotonic() < end:
     looks = """
 import sys, time
 from pathlib import Path
-from modelyard.gateway.journal import left_behind
+from modelyard.gateway.replay import left_behind
 folder, end = Path(sys.argv[1]), time.monotonic() + 3
 while time.monotonic() < end:
     with left_behind(folder) as segments:

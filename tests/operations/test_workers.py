@@ -3,6 +3,8 @@
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 import time
 
 from tests.operations.tools import (
@@ -18,7 +20,7 @@ from tests.operations.tools import (
     worker_of,
 )
 from tests.servers import free_port
-from tests.yard import ADMIN_KEY, run_yard, wait_until_ready
+from tests.yard import ADMIN_KEY, Yard, run_yard, wait_until_ready
 
 TWO = ("--workers", "2")
 
@@ -43,7 +45,9 @@ async def test_both_workers_serve_and_a_key_is_known_and_forgotten_by_both(upstr
         await every_worker(yard, 2, lambda names: "echo" in names, "models are offered", 10)
         assert {status for status, _, _ in await _spread(yard)} == {200}
         key = yard.make_key()
-        key_id = next(row["id"] for row in yard.admin.get("/api/v1/keys").json()["items"] if row["source"] == "database")
+        key_id = next(
+            row["id"] for row in yard.admin.get("/api/v1/keys").json()["items"] if row["source"] == "database"
+        )
         await every_worker(yard, 2, lambda names: "echo" in names, "a new key is known", 5, key)
         assert yard.admin.delete(f"/api/v1/keys/{key_id}").status_code == 200
         await every_worker(yard, 2, lambda names: names == [], "a revoked key is refused", 5, key)
@@ -108,11 +112,15 @@ def test_sigterm_at_any_moment_of_a_start_ends_it(upstream, data_dir):
     """A worker that is being started while the signal comes must not be forgotten."""
     for moment in range(6):
         with run_yard(data_dir, environment_of(upstream), TWO, wait=False) as yard:
-            wait(lambda: children_of(yard.process.pid) or yard.process.poll() is not None, "the first worker", 20)  # noqa: B023
+            wait(lambda: children_of(yard.process.pid) or yard.process.poll() is not None, "the first worker", 20)
             time.sleep(moment * 0.1)
             workers = children_of(yard.process.pid)
             assert yard.terminate(20) == 0, yard.output()[-2000:]
-            wait(lambda: not any(alive(worker) for worker in workers), "no worker stays", 5)  # noqa: B023
+            _all_end(workers)
+
+
+def _all_end(workers: set[int]) -> None:
+    wait(lambda: not any(alive(worker) for worker in workers), "no worker stays", 5)
 
 
 async def test_the_calls_a_minute_of_a_key_hold_over_both_workers(upstream, data_dir):
@@ -160,11 +168,6 @@ def test_a_limited_key_may_hand_on_all_of_its_limit_whichever_worker_it_meets(up
 
 def test_an_empty_variable_switches_off_one_of_the_env_file_in_every_worker(upstream, data_dir):
     """Empty means unset, in the main process and in its workers alike."""
-    import subprocess
-    import sys
-
-    from tests.yard import Yard
-
     data_dir.mkdir()
     (data_dir / ".env").write_text("MODELYARD_BASE_PATH=/elsewhere\nMODELYARD_ALLOWED_HOSTS=models.example.com\n")
     port = free_port()
@@ -192,13 +195,10 @@ def test_an_empty_variable_switches_off_one_of_the_env_file_in_every_worker(upst
 
 def test_the_books_are_not_disturbed_by_two_processes_that_replay_the_same_journal(data_dir):
     """Two workers start at the same moment after a crash: each dead segment is brought in by one of them."""
-    import subprocess
-    import sys
-
     program = """
 import sys
 from pathlib import Path
-from modelyard.gateway.journal import left_behind, replay
+from modelyard.gateway.replay import left_behind, replay
 folder = Path(sys.argv[1])
 while not (folder / "go").exists():
     pass

@@ -20,7 +20,7 @@ from tests.yard import ADMIN_KEY, KEPT, Yard
 ASK = {"model": "echo", "messages": [{"role": "user", "content": "one two three"}]}
 ASK_INPUT, ASK_OUTPUT = 3, 3
 
-LEDGER_COLUMNS = "id, status, input, output, estimated, stream, model, http_status, error"
+READ_LEDGER = "SELECT id, status, input, output, estimated, stream, model, http_status, error FROM ledger ORDER BY id"
 
 
 class Stream:
@@ -114,7 +114,7 @@ def ledger(data_dir: Path) -> list[dict[str, Any]]:
     """Every row of the ledger's own file."""
     with closing(sqlite3.connect(f"file:{data_dir / 'ledger.db'}?mode=ro", uri=True)) as connection:
         connection.row_factory = sqlite3.Row
-        return [dict(row) for row in connection.execute(f"SELECT {LEDGER_COLUMNS} FROM ledger ORDER BY id")]
+        return [dict(row) for row in connection.execute(READ_LEDGER)]
 
 
 def wait_for_rows(data_dir: Path, count: int, seconds: float = 20) -> list[dict[str, Any]]:

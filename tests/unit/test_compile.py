@@ -85,7 +85,11 @@ def test_one_name_of_several_connections_and_keys() -> None:
         a=offer("m"),
         b=offer("m", "n"),
     )
-    assert [(one.connection.id, one.secret) for one in found["m"].targets] == [("a", "k1"), ("a", "k2"), ("b", None)]
+    assert [(one.connection.id, one.secrets) for one in found["m"].targets] == [
+        ("a", ("k1",)),
+        ("a", ("k2",)),
+        ("b", ()),
+    ]
     assert [dict(one.headers).get("authorization") for one in found["m"].targets] == ["Bearer k1", "Bearer k2", None]
     assert found["m"].owned_by == "openai"
     assert found["n"].owned_by == "ollama"

@@ -1,4 +1,4 @@
-# ruff: noqa: ASYNC240, ASYNC110, C901, PLR0912, PTH115 - files are what is tested, and a model of them has many cases
+# ruff: noqa: ASYNC240, C901, PLR0912, PTH115 - files are what is tested, and a model of them has many cases
 import asyncio
 import errno
 import fcntl
@@ -20,7 +20,8 @@ from modelyard.canonical.record import CUT, ERROR, LEFT, OK, CallRecord
 from modelyard.gateway import flusher as flusher_module
 from modelyard.gateway import journal as journal_module
 from modelyard.gateway.flusher import Flusher
-from modelyard.gateway.journal import Journal, Line, left_behind, replay, settlement, settlements
+from modelyard.gateway.journal import Journal, settlement, settlements
+from modelyard.gateway.replay import Line, left_behind, replay
 
 
 @pytest.fixture(autouse=True)

@@ -62,8 +62,7 @@ def test_fuzz_read_head_with_the_required_field(operation: str, body: bytes) -> 
 
 @pytest.mark.parametrize(
     "more",
-    [b'{"model":"\xff"}', b'{"max_tokens":1e999}', b'{"max_completion_tokens":"\xff"}', b'{"max_tokens":1,"n":1e999}',
-     b'{"max_tokens":1,"n":"\\ud800"}'],
+    [b'{"model":"\xff"}', b'{"max_tokens":1e999}', b'{"max_completion_tokens":"\xff"}', b'{"max_tokens":1,"n":1e999}'],
 )  # fmt: skip
 def test_values_that_no_decoder_takes_are_told_by_their_field(more: bytes) -> None:
     """Not a 500 (UnicodeDecodeError), and not `the body is not JSON` (NotJson): the field is named."""
@@ -72,9 +71,7 @@ def test_values_that_no_decoder_takes_are_told_by_their_field(more: bytes) -> No
     assert caught.value.kind is Kind.INVALID_REQUEST
 
 
-@pytest.mark.parametrize(
-    "options", [b'{"a":1e999}', b'{"include_usage":1e999}', b'{"a":"\xff"}', b'{"a":"\\ud800"}', b"5", b"[]", b"null"]
-)
+@pytest.mark.parametrize("options", [b'{"a":1e999}', b'{"include_usage":1e999}', b'{"a":"\xff"}', b"5", b"[]", b"null"])
 def test_asked_for_usage_says_no_to_options_that_cannot_be_read(options: bytes) -> None:
     """It is asked after the backend has answered: an exception there is a 500 and an answer that nobody aborts."""
     fields = raw.split(b'{"stream_options":' + options + b"}")

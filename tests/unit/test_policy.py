@@ -10,6 +10,10 @@ from hypothesis import strategies as st
 
 from modelyard.canonical.snapshot import Model, Principal, Published, Readers, Target
 from modelyard.core import raw
+from modelyard.core.raw import split
+from modelyard.dialects.dialect import Head
+from modelyard.dialects.openai import OPENAI
+from modelyard.gateway.call import Call
 from modelyard.gateway.pipeline import Pipeline
 from modelyard.policy.access import in_scope, may_use, usable
 from modelyard.policy.credentials import MAX_TOKEN_LENGTH, Presented, forged, presented
@@ -88,9 +92,19 @@ def test_the_fallback_model_does_not_lead_out_of_a_keys_scope() -> None:
     known = snapshot(asked, fallback, fallback_model="f")
     nothing: Any = None
     pipeline = Pipeline(Published(known), nothing, nothing, nothing, by_priority)
-    names = [one.connection.name for one in pipeline._route(principal(models=frozenset({"m"})), asked, known)]
-    assert names == ["a"]
-    assert len(pipeline._route(principal(), asked, known)) == 2
+    call = Call(
+        id="c",
+        dialect=OPENAI,
+        operation="chat",
+        fields=split(b'{"messages":[{"role":"user","content":"hi"}]}'),
+        head=Head(model="m", stream=False, output_bound=None),
+        size=0,
+        digest=None,
+        received=0.0,
+    )
+    attempts = pipeline._route(call, principal(models=frozenset({"m"})), asked, known)
+    assert [attempt.target.connection.name for attempt in attempts] == ["a"]
+    assert len(pipeline._route(call, principal(), asked, known)) == 2
 
 
 # --- credentials

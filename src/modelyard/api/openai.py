@@ -11,9 +11,9 @@ from modelyard.core import ids, log, raw
 from modelyard.core.errors import Kind, Problem
 from modelyard.core.seal import Seal
 from modelyard.dialects.openai import OPENAI
-from modelyard.gateway.call import Call, Reply
+from modelyard.gateway.call import JSON_TYPE, Call, Reply
 from modelyard.gateway.gate import authenticate, authorise, find
-from modelyard.gateway.pipeline import JSON_TYPE, Pipeline
+from modelyard.gateway.pipeline import Pipeline
 from modelyard.policy.access import usable
 from modelyard.policy.credentials import forged, presented
 

@@ -141,7 +141,8 @@ def _done(email: str, key: str, address: str, found: Sequence[tuple[str, str, st
         f"""<p>{escape(name)} answers at <code>{escape(url)}</code>:</p>
 <pre>curl {escape(address)}/api/v1/connections \\
   -H "Authorization: Bearer $MODELYARD_API_KEY" -H "Content-Type: application/json" \\
-  -d '{{"name": "{escape(name)}", "kind": "{escape(kind)}", "flavour": "{escape(flavour)}", "base_url": "{escape(url)}"}}'</pre>"""
+  -d '{{"name": "{escape(name)}", "kind": "{escape(kind)}", "flavour": "{escape(flavour)}",
+       "base_url": "{escape(url)}"}}'</pre>"""
         for name, kind, flavour, url in found
     )
     backends = rows or (

@@ -1,5 +1,6 @@
 """Where an upstream is and how it may be reached. Plain data: compiled once with the snapshot, used for every call."""
 
+import re
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -46,6 +47,9 @@ class Endpoint:
         return f"{self.scheme}://{host}:{self.port}"
 
 
+# Names (also those that are not ASCII) and addresses; nothing that another reader of the URL might take otherwise.
+_HOST = re.compile(r"[\w.\-]+|[0-9a-f:.]+(%[\w.\-]+)?", re.IGNORECASE)
+
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -63,8 +67,12 @@ def parse_base_url(url: str) -> tuple[str, str, int, str]:
         raise ValueError("it must not hold a user name or password; use api_keys or headers for credentials")
     if parts.query or parts.fragment:
         raise ValueError("it must not have a query or a fragment")
+    if not _HOST.fullmatch(parts.hostname):
+        raise ValueError(f"its host is not a name or an address (got {url!r})")
     try:
-        port = parts.port or DEFAULT_PORTS[parts.scheme]
+        port = DEFAULT_PORTS[parts.scheme] if parts.port is None else parts.port
     except ValueError:
-        raise ValueError(f"its port is not a number between 1 and 65535 (got {url!r})") from None
+        port = 0
+    if port == 0:
+        raise ValueError(f"its port is not a number between 1 and 65535 (got {url!r})")
     return parts.scheme, parts.hostname, port, parts.path.rstrip("/")

@@ -71,7 +71,8 @@ class Connection:
 class Target:
     """One place where a call can run: a connection, one of its keys (None: it needs none) and the name it knows there.
 
-    `headers` are complete but for the body's length; the same tuple is handed to the client again and again.
+    `headers` are complete but for the body's length; the same tuple is handed to the client again and again. `secrets` are
+    the values among them that no caller may read in a backend's words.
     """
 
     connection: Connection
@@ -80,7 +81,7 @@ class Target:
     dialect: str
     stream_usage: bool
     headers: tuple[tuple[str, str], ...]
-    secret: str | None = field(default=None, repr=False)
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

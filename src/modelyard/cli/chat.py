@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from modelyard.cli.output import TerminalFilter, one_line, stop
-from modelyard.cli.setting import CHAT_KEY
 
 if TYPE_CHECKING:
     import httpx2
 
+KEY_VARIABLE = "MODELYARD_API_KEY"
 CONNECT_SECONDS = 5.0
 MAX_ERROR_BYTES = 64 * 1024
 LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -43,7 +43,7 @@ def chat(
     model: Annotated[str, typer.Argument(help="The model to talk to.")],
     prompt: Annotated[str | None, typer.Argument(help="Ask this and end. Default: standard input.")] = None,
     url: Annotated[str, typer.Option(help="Address of the server.")] = "http://127.0.0.1:8484",
-    key: Annotated[str | None, typer.Option(help=f"API key. Default: {CHAT_KEY} in the environment.")] = None,
+    key: Annotated[str | None, typer.Option(help=f"API key. Default: {KEY_VARIABLE} in the environment.")] = None,
     system: Annotated[str | None, typer.Option(metavar="TEXT", help="What the model is told beforehand.")] = None,
 ) -> None:
     """Talk to a model of a running server. In a terminal, an empty line or Ctrl-D ends the conversation."""
@@ -58,7 +58,7 @@ def chat(
         _, host, _, _ = parse_base_url(url)
     except ValueError as error:
         stop(f"--url: {error}")
-    key = key or read_environment().get(CHAT_KEY)
+    key = key or read_environment().get(KEY_VARIABLE)
     said: list[Message] = [] if system is None else [{"role": "system", "content": system}]
     with _client(url, host, key) as client:
         converses = prompt is None and sys.stdin.isatty()

@@ -5,10 +5,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
-    from modelyard.settings import NOT_ENFORCED, Settings
-
-# Read by `chat`, which asks a server and is none: no setting, but no typo either.
-CHAT_KEY = "MODELYARD_API_KEY"
+    from modelyard.settings import Settings
 
 
 def fail(message: str) -> NoReturn:
@@ -30,8 +27,7 @@ def settings_for(overrides: Mapping[str, Any]) -> "tuple[Settings, dict[str, str
         fail(f"Modelyard does not start, because of its settings:\n{error}")
     log.configure(settings.log_level)
     for name in unknown_names(environment):
-        if name != CHAT_KEY:
-            log.get(__name__).warning("a setting that Modelyard does not know", name=name)
+        log.get(__name__).warning("a setting that Modelyard does not know", name=name)
     for name, reason in NOT_ENFORCED.items():
         if name in environment:
             log.get(__name__).warning("a setting that has no effect", name=name, reason=reason)

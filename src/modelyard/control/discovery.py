@@ -150,6 +150,7 @@ class Discovery:
 
 
 # Where the usual local servers listen. Several answer on one port; what they say tells them apart.
+SHARED_PORT = FLAVOURS["llama.cpp"]  # LocalAI listens on the same one
 LOCAL_PORTS: Mapping[int, tuple[str, ...]] = {
     11434: ("ollama",),
     8080: ("llama.cpp",),
@@ -175,7 +176,7 @@ async def find_local(client: Client, taken: Iterable[str]) -> list[ConnectionRow
             models = await fetch_models(client, row)
         except ListFailed:
             return
-        if name == "llama.cpp" and any(model.get("owned_by") not in (None, "llamacpp") for model in models):
+        if flavour is SHARED_PORT and any(model.get("owned_by") not in (None, "llamacpp") for model in models):
             row = replace(row, name="localai", flavour="localai")
         found.append(replace(row, model_ids=tuple(str(model["id"]) for model in models)))
 

@@ -22,10 +22,9 @@ class Seal:
     """
 
     def __init__(self, secret_key: str) -> None:
-        self._pepper = hashlib.blake2b(
-            secret_key.split(",", maxsplit=1)[0].strip().encode(), person=b"token-digest", digest_size=32
-        ).digest()
-        self._fernet = MultiFernet([_fernet(part.strip()) for part in secret_key.split(",") if part.strip()])
+        keys = [part.strip() for part in secret_key.split(",") if part.strip()]
+        self._pepper = hashlib.blake2b(keys[0].encode(), person=b"token-digest", digest_size=32).digest()
+        self._fernet = MultiFernet([_fernet(key) for key in keys])
 
     def digest(self, token: str) -> bytes:
         """What is stored of a key or session token: 32 bytes, useless without the secret key."""

@@ -67,5 +67,5 @@ def data_of(event: bytes) -> bytes:
     """The data of one event: its `data:` lines joined by a line feed, without the field name. Empty for a comment."""
     if event.startswith(b"data: ") and event.find(b"\n", 0, -2) < 0 and b"\r" not in event:
         return event[6:-2]
-    fields = [line[5:] for line in _LINE.split(event) if line.startswith(b"data:")]
+    fields = [line[5:] for line in _LINE.split(event) if line.startswith(b"data:") or line == b"data"]
     return b"\n".join([field.removeprefix(b" ") for field in fields])

@@ -31,12 +31,15 @@ class ToldError:
 class StreamTap(Protocol):
     """Watches one upstream stream of the caller's own dialect as it passes, event by event.
 
-    `feed` takes a chunk however it was cut and gives the bytes to pass on (whole events only). It raises Problem on a
-    malformed event or an in-band error. `end` raises Problem when the stream ended without its proper end.
+    `feed` takes a chunk however it was cut and gives the bytes to pass on: whole events, up to the first one that is
+    malformed or an in-band error, which it leaves in `fault`. `end` raises Problem when the stream ended without its
+    proper end. `complete` is true once that has passed; what breaks afterwards takes nothing from the answer.
     """
 
     usage: Usage | None
     deltas: int
+    fault: Problem | None
+    complete: bool
 
     def feed(self, chunk: bytes) -> bytes: ...
 

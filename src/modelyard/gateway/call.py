@@ -25,6 +25,8 @@ class Call:
 
 Headers = list[tuple[bytes, bytes]]
 
+JSON_TYPE = (b"content-type", b"application/json")
+
 
 @dataclass(slots=True, kw_only=True)
 class Reply:

@@ -10,7 +10,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from modelyard.core import log
-from modelyard.gateway.journal import Journal, Segment, left_behind, replay, settlement, settlements
+from modelyard.gateway.journal import Journal, Segment, settlement, settlements
+from modelyard.gateway.replay import left_behind, replay
 
 _log = log.get(__name__)
 
@@ -71,7 +72,7 @@ class Flusher:
             for segment in list(self._journal.segments):
                 while segment.flushed < segment.size:
                     await self._move(segment)
-                if segment.spent:
+                if segment.spent and not self._journal.waiting:
                     segment.delete()
                     self._journal.segments.remove(segment)
 

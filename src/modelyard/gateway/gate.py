@@ -2,9 +2,7 @@
 
 from modelyard.canonical.snapshot import PENDING, Model, Principal, Snapshot
 from modelyard.core.errors import Kind, Problem
-from modelyard.policy.access import in_scope, may_use
-
-LATEST = ":latest"
+from modelyard.policy.access import in_scope, may_use, other_spelling
 
 
 def authenticate(snapshot: Snapshot, digest: bytes | None, now: float, dialect: str | None = None) -> Principal:
@@ -28,10 +26,7 @@ def authenticate(snapshot: Snapshot, digest: bytes | None, now: float, dialect: 
 
 def find(snapshot: Snapshot, name: str) -> Model | None:
     """The model of that name: exact, else with a missing or an extra `:latest` forgiven."""
-    model = snapshot.models.get(name)
-    if model is None:
-        model = snapshot.models.get(name.removesuffix(LATEST) if name.endswith(LATEST) else name + LATEST)
-    return model
+    return snapshot.models.get(name) or snapshot.models.get(other_spelling(name))
 
 
 def resolve(snapshot: Snapshot, name: str | None) -> Model | None:

@@ -12,15 +12,13 @@ are locked while their process lives: one that can be locked belonged to a proce
 """
 
 import asyncio
-import contextlib
 import fcntl
 import os
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
 
-from modelyard.canonical.record import CUT, ERROR, LEFT, OK, CallRecord
+from modelyard.canonical.record import ERROR, LEFT, OK, CallRecord
 from modelyard.core import ids, log
 
 _log = log.get(__name__)
@@ -45,16 +43,7 @@ class Settlement(msgspec.Struct, frozen=True):
     s: CallRecord
 
 
-class Line(msgspec.Struct):
-    """Any line, read back."""
-
-    i: CallRecord | None = None
-    p: tuple[str, int] | None = None
-    s: CallRecord | None = None
-
-
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(Line).decode
 
 
 class Segment:
@@ -62,8 +51,10 @@ class Segment:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        unlocked = path.with_suffix(".new")
+        self.descriptor = os.open(unlocked, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
         fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        unlocked.rename(path)  # under its name it is locked from the first moment: nobody takes it for an orphan
         self.size = 0
         self.open_calls = 0
         self.flushed = 0
@@ -75,6 +66,7 @@ class Segment:
         return self.full and self.open_calls == 0 and self.flushed == self.size
 
     def delete(self) -> None:
+        """Remove the file: all of it is in the ledger."""
         self.path.unlink(missing_ok=True)
         os.close(self.descriptor)
 
@@ -134,13 +126,29 @@ class Journal:
     def _schedule(self) -> None:
         if not self._scheduled:
             self._scheduled = True
-            self._loop.call_soon(self.write)
+            self._loop.call_soon(self._end_turn)
+
+    def _end_turn(self) -> None:
+        """What is due at the end of a turn of the loop. While the disk takes nothing only the flusher tries again."""
+        if self._degraded:
+            self._bound_memory()
+            self._release()
+        else:
+            self.write()
 
     def write(self) -> None:
-        """Write all waiting lines with one call, and let the calls go that wait for it."""
+        """Write all waiting lines with one call, and let the calls go that wait for it.
+
+        They go also when the disk takes nothing: a gateway that stops for its books helps nobody.
+        """
+        try:
+            if self._lines:
+                self._write_lines()
+        finally:
+            self._release()
+
+    def _release(self) -> None:
         self._scheduled = False
-        if self._lines:
-            self._write_lines()
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
             if not waiter.done():
@@ -149,14 +157,12 @@ class Journal:
     def _write_lines(self) -> None:
         data = b"\n".join(self._lines) + b"\n"
         segment = self.segments[-1]
-        written = self._write(segment, data)
-        if not written:
+        if not self._write(segment, data):
             return
         segment.size += len(data)
         self._lines.clear()
         if segment.size >= SEGMENT_BYTES:
-            segment.full = True
-            self.segments.append(self._new_segment())
+            self._begin_segment()
 
     def _write(self, segment: Segment, data: bytes) -> bool:
         """True when all of it is in the file. A full disk makes `write` return short without an error."""
@@ -179,17 +185,20 @@ class Journal:
         if not self._degraded:
             self._degraded = True
             _log.error("the journal cannot be written; calls go on and are kept in memory", reason=reason)
-        if len(self._lines) > MEMORY_LINES:
-            _log.error("the journal's memory is full; the oldest lines are lost", lost=len(self._lines) - MEMORY_LINES)
-            del self._lines[: len(self._lines) - MEMORY_LINES]
+        self._bound_memory()
         return False
+
+    def _bound_memory(self) -> None:
+        lost = len(self._lines) - MEMORY_LINES
+        if lost > 0:
+            _log.error("the journal's memory is full; the oldest lines are lost", lost=lost)
+            del self._lines[:lost]
 
     def rotate(self) -> None:
         """Start a new segment, so that the present one can be emptied and deleted."""
         self.write()
-        if self.segments[-1].size:
-            self.segments[-1].full = True
-            self.segments.append(self._new_segment())
+        if self.segments[-1].size and not self._lines:
+            self._begin_segment()
 
     def sync(self) -> None:
         """Force what is written to the disk itself."""
@@ -200,17 +209,32 @@ class Journal:
         """Write what waits and give up the locks. Segments that still hold something stay for the next start."""
         self.write()
         for segment in self.segments:
-            if segment.flushed == segment.size and segment.open_calls == 0:
+            if segment.flushed == segment.size and segment.open_calls == 0 and not self.waiting:
                 segment.delete()
             else:
                 os.close(segment.descriptor)
         self.segments.clear()
         self._spare.unlink(missing_ok=True)
 
+    @property
+    def waiting(self) -> bool:
+        """True while lines are in memory only. What they settle must not be forgotten on disk meanwhile."""
+        return bool(self._lines)
+
+    def _begin_segment(self) -> None:
+        try:
+            segment = self._new_segment()
+        except OSError as error:
+            _log.error("the journal goes on in its present file, because no new one can be made", reason=repr(error))
+            return
+        self.segments[-1].full = True
+        self.segments.append(segment)
+
     def _new_segment(self) -> Segment:
         return Segment(self._folder / f"{ids.call_id()}.jsonl")
 
     def _keep_spare(self) -> None:
+        """A file that can be given up when the disk is full, for the lines that wait then."""
         try:
             self._spare.write_bytes(b"\0" * SPARE_BYTES)
         except OSError:
@@ -225,50 +249,3 @@ def settlements(data: bytes) -> list[bytes]:
 def settlement(record: CallRecord) -> bytes:
     """The settlement line of a record."""
     return _encode(Settlement(record))
-
-
-@contextlib.contextmanager
-def left_behind(folder: Path) -> Iterator[dict[Path, bytes]]:
-    """The segments of processes that are gone, oldest first, locked meanwhile so that nobody else replays them."""
-    found: dict[Path, bytes] = {}
-    with contextlib.ExitStack() as locks:
-        for path in sorted(folder.glob("*.jsonl")):
-            try:
-                descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            except FileNotFoundError:
-                continue
-            locks.callback(os.close, descriptor)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                continue
-            found[path] = path.read_bytes()
-        yield found
-
-
-def replay(segments: Iterable[bytes]) -> list[CallRecord]:
-    """Every call of these segments once: settled ones as they are, the others as `cut` with what was known.
-
-    The segments are read together, because a long call's intent and settlement may be in different ones. A torn last
-    line is ignored: what it said had not been acknowledged.
-    """
-    calls: dict[str, CallRecord] = {}
-    settled: set[str] = set()
-    for text in (text for data in segments for text in data.split(b"\n")):
-        try:
-            line = _decode(text)
-        except msgspec.DecodeError:
-            continue
-        if line.s is not None:
-            calls[line.s.id] = line.s
-            settled.add(line.s.id)
-        elif line.i is not None:
-            calls.setdefault(line.i.id, line.i)
-        elif line.p is not None and line.p[0] in calls and line.p[0] not in settled:
-            calls[line.p[0]].output = line.p[1]
-    for record in calls.values():
-        if record.id not in settled:
-            record.status = CUT
-            record.estimated = True
-            record.ended_at = record.ended_at or record.started_at
-    return list(calls.values())

@@ -59,6 +59,7 @@ class SubjectLog:
         self.running = 0
 
     def forget_before(self, horizon: float) -> None:
+        """Take out what began at or before `horizon` (monotonic seconds): it is out of the window."""
         entries = self.entries
         while entries and entries[0].at <= horizon:
             entry = entries.popleft()

@@ -1,35 +1,34 @@
 """The one straight line that every call takes, whatever its dialect or endpoint.
 
-    resolve -> authorise -> limit (reserve) -> overlay the preset -> route
+    resolve -> authorise -> overlay the preset -> limit (reserve) -> route
             -> for each target until the first byte: send -> relay -> settle
 
 `run` is the only caller of the steps, so no endpoint can forget one. A call reads one snapshot throughout and runs no
-SQL. The first chunk from upstream is the commit point: before it the next target may be tried, after it never.
+SQL. The first events from upstream are the commit point: before them the next target may be tried, after them never.
 """
 
 import random
 import time
-from collections.abc import AsyncGenerator
 from datetime import datetime
 from functools import lru_cache
+from typing import NamedTuple
 
 from modelyard.canonical.record import ERROR, LEFT, OK, CallRecord
 from modelyard.canonical.snapshot import Limits, Model, Principal, Published, Snapshot, Target
-from modelyard.core import log, raw
 from modelyard.core.errors import Kind, Problem
-from modelyard.dialects.dialect import Dialect, StreamTap
+from modelyard.core.raw import Fields
 from modelyard.gateway.books import OpenBooks
-from modelyard.gateway.call import Call, Headers, Reply
-from modelyard.gateway.gate import authenticate, authorise, resolve
+from modelyard.gateway.call import JSON_TYPE, Call, Headers, Reply
+from modelyard.gateway.dry_run import explain
+from modelyard.gateway.gate import authenticate, authorise, find, resolve
 from modelyard.gateway.journal import Journal
 from modelyard.gateway.limits import Item, Limiter, Refusal, Reservation
-from modelyard.gateway.upstream_errors import problem_of, without_secret
-from modelyard.policy.access import may_use
+from modelyard.gateway.relay import OpenStream, open_stream, streams
+from modelyard.gateway.upstream_errors import cleaned, problem_of
+from modelyard.policy.access import in_scope, may_use
 from modelyard.policy.presets import fill_in
 from modelyard.policy.routing import REFUSED_CREDENTIAL, RETRYABLE_STATUS, Strategy
 from modelyard.upstream.client import Answer, Client
-
-_log = log.get(__name__)
 
 # A whole answer is held in memory until its usage is read.
 MAX_ANSWER_BYTES = 256 * 1024 * 1024
@@ -40,12 +39,30 @@ BYTES_PER_TOKEN = 4
 
 SYSTEM = "system"
 
-JSON_TYPE = (b"content-type", b"application/json")
 STREAM_HEADERS: Headers = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),
 ]
+
+
+class Attempt(NamedTuple):
+    """One target to try, with the request as the model's preset has made it."""
+
+    model: Model
+    target: Target
+    fields: Fields
+    losses: list[str]
+
+
+class Exchange(NamedTuple):
+    """What a target answered: a stream that has begun, or an answer that is still to be read whole."""
+
+    attempt: Attempt
+    answer: Answer
+    stream: OpenStream | None
+    waited: float
+    """Seconds spent waiting for backends."""
 
 
 class Pipeline:
@@ -72,11 +89,11 @@ class Pipeline:
         snapshot = self._published.snapshot
         principal = authenticate(snapshot, call.digest, time.time(), call.dialect.name)
         model = authorise(principal, resolve(snapshot, call.head.model), snapshot, call.head.model)
+        attempts = self._route(call, principal, model, snapshot)
         items = self._limit_items(principal, model, call)
-        losses = self._overlay(call, principal, model)
-        targets = self._route(principal, model, snapshot)
         if call.dry_run:
-            return self._explain(call, model, principal, targets, items)
+            candidates = [attempt.target for attempt in attempts]
+            return explain(call, model, principal, candidates, self._body(call, attempts[0]), items)
         held = self._reserve(items)
         record = CallRecord(
             id=call.id,
@@ -91,17 +108,69 @@ class Pipeline:
         )
         books = OpenBooks(record, call.received, self._journal, self._limiter, held)
         try:
-            target, answer, waited = await self._exchange(call, model, targets, books)
-            headers = self._headers(call, model, target, books, losses, waited)
-            if call.head.stream and _streams(answer):
-                return await self._begin_stream(call, target, answer, books, headers)
-            return await self._whole(call, target, answer, books, headers)
+            return await self._answer(call, attempts, books)
         except Problem as problem:
             books.close(ERROR, None, error=problem)
+            raise
+        except Exception:
+            books.close(ERROR, None, error=Problem(Kind.INTERNAL, ""))
             raise
         except BaseException:
             books.close(LEFT, None)  # cancelled: the caller is gone, or the server is ending
             raise
+
+    async def _answer(self, call: Call, attempts: list[Attempt], books: OpenBooks) -> Reply:
+        """The first target's answer that is one."""
+        exchange = await self._exchange(call, attempts, books)
+        attempt, answer, stream, _ = exchange
+        try:
+            headers = _headers(call, exchange, books.record.attempts)
+            if stream is not None:
+                headers.extend(STREAM_HEADERS)
+                relay = stream.relay(call.dialect, attempt.target, books)
+                return Reply(status=answer.status, headers=headers, body=stream.first, stream=relay)
+            body = await answer.read(MAX_ANSWER_BYTES)
+            usage = call.dialect.read_usage(body)
+        except Problem as problem:
+            problem.message = cleaned(problem.message, attempt.target)
+            raise
+        except BaseException:
+            answer.abort()
+            raise
+        books.close(OK, usage, deltas=0 if usage is not None else len(body) // BYTES_PER_TOKEN)
+        headers.append(JSON_TYPE)
+        return Reply(status=answer.status, headers=headers, body=body)
+
+    def _route(self, call: Call, principal: Principal, model: Model, snapshot: Snapshot) -> list[Attempt]:
+        """What is tried, in this order; the fallback model's targets last, with its own preset over the request."""
+        draw = random.random()  # noqa: S311 - a lot, not a secret
+        asked = call.fields
+        attempts = self._attempts(call, asked, principal, model, draw)
+        if attempts:
+            # A preset may bound the output, which is what the limits reserve.
+            call.head = call.dialect.read_head(call.operation, attempts[0].fields)
+        fallback = find(snapshot, snapshot.fallback_model) if snapshot.fallback_model else None
+        if (
+            fallback is not None
+            and fallback is not model
+            and in_scope(principal, fallback)
+            and may_use(principal, fallback, snapshot)
+        ):
+            attempts += self._attempts(call, asked, principal, fallback, draw)
+        if not attempts:
+            raise Problem(
+                Kind.UNAVAILABLE,
+                f"The model `{model.id}` has no backend at the moment: its base model is not offered by any connection.",
+            )
+        return attempts
+
+    def _attempts(self, call: Call, asked: Fields, principal: Principal, model: Model, draw: float) -> list[Attempt]:
+        fields, losses, preset = asked, [], model.preset
+        if preset is not None:
+            fields = dict(asked)
+            system = fill_in(preset.system, principal, datetime.now().astimezone()) if preset.system else None
+            losses = call.dialect.overlay(call.operation, fields, preset, system)
+        return [Attempt(model, target, fields, losses) for target in self._strategy(model.targets, draw)]
 
     def _limit_items(self, principal: Principal, model: Model, call: Call) -> list[Item]:
         """What this call may take of each limit that applies to it, whichever target it runs on."""
@@ -121,187 +190,92 @@ class Pipeline:
             raise _refused(held, "This server" if held.subject == SYSTEM else "This API key")
         return held
 
-    def _overlay(self, call: Call, principal: Principal, model: Model) -> list[str]:
-        preset = model.preset
-        if preset is None:
-            return []
-        system = fill_in(preset.system, principal, datetime.now().astimezone()) if preset.system else None
-        return call.dialect.overlay(call.operation, call.fields, preset, system)
-
-    def _route(self, principal: Principal, model: Model, snapshot: Snapshot) -> list[Target]:
-        """The targets in the order in which they are tried; those of the fallback model last."""
-        draw = random.random()  # noqa: S311 - a lot, not a secret
-        targets = list(self._strategy(model.targets, draw))
-        fallback = snapshot.models.get(snapshot.fallback_model) if snapshot.fallback_model else None
-        if fallback is not None and fallback is not model and may_use(principal, fallback, snapshot):
-            targets.extend(self._strategy(fallback.targets, draw))
-        if not targets:
-            raise Problem(
-                Kind.UNAVAILABLE,
-                f"The model `{model.id}` has no backend at the moment: its base model is not offered by any connection.",
-            )
-        return targets
-
-    async def _exchange(
-        self, call: Call, model: Model, targets: list[Target], books: OpenBooks
-    ) -> tuple[Target, Answer, float]:
-        """Try the targets in order until one answers. (target, its answer, seconds spent waiting for backends)"""
-        dialect, record = call.dialect, books.record
-        path = dialect.operations[call.operation]
-        ask_for_usage = call.head.stream and call.operation != "embeddings"
-        last = len(targets) - 1
+    async def _exchange(self, call: Call, attempts: list[Attempt], books: OpenBooks) -> Exchange:
+        """Try the targets in order until one begins to answer. Raises the last one's Problem when none does."""
         waited = 0.0
-        for index, target in enumerate(targets):
-            connection = target.connection
-            if connection.limits is not None:
-                item = Item(connection.id, connection.limits, _most_tokens(call, model, connection.limits))
-                refusal = books.hold(item)
-                if refusal is not None:
-                    if index == last:
-                        raise _refused(refusal, f"The backend `{connection.name}`")
-                    continue
-            record.connection_id, record.upstream_model = connection.id, target.model
-            body = dialect.address(call.fields, target, ask_for_usage and target.stream_usage)
+        problem: Problem | None = None
+        for attempt in attempts:
+            if problem is not None and not _another_may_help(problem):
+                break
+            target = attempt.target
+            refusal = self._connection_full(call, attempt, books)
+            if refusal is not None:
+                problem = _refused(refusal, f"The backend `{target.connection.name}`")
+                continue
+            books.record.connection_id, books.record.upstream_model = target.connection.id, target.model
+            body = self._body(call, attempt)
             await books.leaves()
             sent = time.monotonic()
             try:
-                answer = await self._client.send(
-                    connection.endpoint,
-                    "POST",
-                    connection.api_path + path,
-                    target.headers,
-                    body,
-                    stream=call.head.stream,
-                )
-            except Problem as problem:
-                problem.message = without_secret(problem.message, target)
-                if index == last:
-                    raise
+                answer, stream = await self._send(call, attempt, body, books)
+            except Problem as failed:
+                failed.message = cleaned(failed.message, target)
+                problem = failed
                 waited += time.monotonic() - sent
                 continue
-            waited += time.monotonic() - sent
             books.first_byte()
-            record.http_status = answer.status
-            if answer.status < 400:
-                return target, answer, waited
-            if index < last and (answer.status in RETRYABLE_STATUS or answer.status in REFUSED_CREDENTIAL):
-                answer.abort()
-                continue
-            raise await problem_of(answer, target, dialect)
-        raise AssertionError("there is always a last target")
+            return Exchange(attempt, answer, stream, waited + time.monotonic() - sent)
+        assert problem is not None
+        raise problem
 
-    async def _whole(self, call: Call, target: Target, answer: Answer, books: OpenBooks, headers: Headers) -> Reply:
-        try:
-            body = await answer.read(MAX_ANSWER_BYTES)
-        except Problem as problem:
-            problem.message = without_secret(problem.message, target)
-            raise
-        usage = call.dialect.read_usage(body)
-        books.close(OK, usage, deltas=0 if usage is not None else len(body) // BYTES_PER_TOKEN)
-        headers.append(JSON_TYPE)
-        return Reply(status=answer.status, headers=headers, body=body)
-
-    async def _begin_stream(
-        self, call: Call, target: Target, answer: Answer, books: OpenBooks, headers: Headers
-    ) -> Reply:
-        """Wait for the first event, so that a stream which fails at once is still answered with a status."""
-        asked = target.stream_usage and not call.dialect.asked_for_usage(call.fields)
-        tap = call.dialect.tap(asked)
-        stream = self._relay(call.dialect, target, answer, tap, books)
-        try:
-            first = await anext(stream)
-        except StopAsyncIteration:
-            first = b""
-        books.first_byte()
-        headers.extend(STREAM_HEADERS)
-        return Reply(status=answer.status, headers=headers, body=first, stream=stream)
-
-    async def _relay(
-        self, dialect: Dialect, target: Target, answer: Answer, tap: StreamTap, books: OpenBooks
-    ) -> AsyncGenerator[bytes, None]:
-        """Pass whole events on until the end. After the first one every fault becomes an error event, never a clean end."""
-        status, problem, begun = LEFT, None, False
-        try:
-            async for chunk in answer.chunks():
-                events = tap.feed(chunk)
-                if events:
-                    begun = True
-                    yield events
-                    books.progress(tap.deltas)
-            last = tap.end()
-            status = OK
-            if last:
-                begun = True
-                yield last
-        except Problem as fault:
-            status, problem = ERROR, fault
-            fault.message = without_secret(fault.message, target)
-            if not begun:
-                raise
-            yield dialect.write_stream_error(fault)
-        except Exception as error:  # noqa: BLE001 - ours: the caller gets a proper end, the log the details
-            _log.exception("a stream failed inside the gateway", call=books.record.id, error=type(error).__name__)
-            status, problem = ERROR, Problem(Kind.INTERNAL, "Modelyard failed while it passed this stream on.")
-            if not begun:
-                raise problem from None
-            yield dialect.write_stream_error(problem)
-        finally:
-            answer.abort()
-            books.close(status, tap.usage, tap.deltas, problem)
-
-    def _headers(
-        self, call: Call, model: Model, target: Target, books: OpenBooks, losses: list[str], waited: float
-    ) -> Headers:
-        overhead = (time.monotonic() - call.received - waited) * 1000
-        headers = [
-            (b"x-request-id", call.id.encode()),
-            (b"x-modelyard-model", _header_value(model.id)),
-            (b"x-modelyard-connection", _header_value(target.connection.name)),
-            (b"x-modelyard-attempts", b"%d" % books.record.attempts),
-            (b"x-modelyard-overhead-ms", b"%.2f" % overhead),
-        ]
-        if losses:
-            headers.append((b"x-modelyard-loss", ",".join(losses).encode()))
-        return headers
-
-    def _explain(
-        self, call: Call, model: Model, principal: Principal, targets: list[Target], items: list[Item]
-    ) -> Reply:
-        """`x-modelyard-dry-run`: what would happen, told without calling anybody or using up a limit."""
-        chosen = targets[0]
-        body = call.dialect.address(call.fields, chosen, call.head.stream and chosen.stream_usage)
-        limits = principal.limits
-        return Reply(
-            status=200,
-            headers=[(b"x-request-id", call.id.encode()), (b"x-modelyard-model", _header_value(model.id)), JSON_TYPE],
-            body=raw.encode(
-                {
-                    "request_id": call.id,
-                    "candidates": [
-                        {"connection": target.connection.name, "model": target.model, "score": -rank, "rejected": None}
-                        for rank, target in enumerate(targets)
-                    ],
-                    "chosen": {"connection": chosen.connection.name, "model": chosen.model},
-                    "limits": {
-                        "rpm": limits.rpm,
-                        "tpm": limits.tpm,
-                        "concurrency": limits.concurrency,
-                        "reserves_tokens": items[0].tokens if items else 0,
-                    },
-                    "price": None,
-                    "body": raw.Raw(body),
-                }
-            ),
+    async def _send(
+        self, call: Call, attempt: Attempt, body: bytes, books: OpenBooks
+    ) -> tuple[Answer, OpenStream | None]:
+        """One target's answer, when it is a success; of a stream the first events are there."""
+        target, dialect = attempt.target, call.dialect
+        connection = target.connection
+        answer = await self._client.send(
+            connection.endpoint,
+            "POST",
+            connection.api_path + dialect.operations[call.operation],
+            target.headers,
+            body,
+            stream=call.head.stream,
         )
+        try:
+            books.record.http_status = answer.status
+            if not 200 <= answer.status < 300:
+                raise await problem_of(answer, target, dialect)
+            if not (call.head.stream and streams(answer)):
+                return answer, None
+            take_usage_out = _asks_for_usage(call, target) and not dialect.asked_for_usage(attempt.fields)
+            return answer, await open_stream(answer, dialect.tap(take_usage_out))
+        except BaseException:
+            answer.abort()
+            raise
+
+    def _connection_full(self, call: Call, attempt: Attempt, books: OpenBooks) -> Refusal | None:
+        connection = attempt.target.connection
+        if connection.limits is None:
+            return None
+        return books.hold(Item(connection.id, connection.limits, _most_tokens(call, attempt.model, connection.limits)))
+
+    def _body(self, call: Call, attempt: Attempt) -> bytes:
+        return call.dialect.address(attempt.fields, attempt.target, _asks_for_usage(call, attempt.target))
 
 
-# What servers call a stream of events. A page or JSON is read whole instead: it is an error or an answer in one piece.
-STREAM_TYPES = ("text/event-stream", "text/plain", "application/octet-stream")
+def _asks_for_usage(call: Call, target: Target) -> bool:
+    return call.head.stream and target.stream_usage and call.operation != "embeddings"
 
 
-def _streams(answer: Answer) -> bool:
-    content_type = answer.header("content-type")
-    return content_type is None or content_type.startswith(STREAM_TYPES)
+def _another_may_help(problem: Problem) -> bool:
+    """False when the request itself is at fault: every target would refuse it."""
+    return problem.kind.status in RETRYABLE_STATUS or problem.kind.status in REFUSED_CREDENTIAL
+
+
+def _headers(call: Call, exchange: Exchange, attempts: int) -> Headers:
+    attempt = exchange.attempt
+    overhead = (time.monotonic() - call.received - exchange.waited) * 1000
+    headers = [
+        (b"x-request-id", call.id.encode()),
+        (b"x-modelyard-model", _header_value(attempt.model.id)),
+        (b"x-modelyard-connection", _header_value(attempt.target.connection.name)),
+        (b"x-modelyard-attempts", b"%d" % attempts),
+        (b"x-modelyard-overhead-ms", b"%.2f" % overhead),
+    ]
+    if attempt.losses:
+        headers.append((b"x-modelyard-loss", ",".join(attempt.losses).encode()))
+    return headers
 
 
 @lru_cache(maxsize=4096)

@@ -4,6 +4,13 @@ from collections.abc import Iterator
 
 from modelyard.canonical.snapshot import PENDING, Model, Principal, Readers, Snapshot
 
+LATEST = ":latest"
+
+
+def other_spelling(name: str) -> str:
+    """The same name with `:latest` missing or added: Ollama's clients use both."""
+    return name.removesuffix(LATEST) if name.endswith(LATEST) else name + LATEST
+
 
 def reads(principal: Principal, readers: Readers, owner_id: str | None) -> bool:
     """True when this object is open to the caller by role, ownership or grant."""
@@ -30,7 +37,8 @@ def may_use(principal: Principal, model: Model, snapshot: Snapshot) -> bool:
 
 def in_scope(principal: Principal, model: Model) -> bool:
     """True when the credential used is not confined to other models."""
-    return principal.models is None or model.id in principal.models
+    scope = principal.models
+    return scope is None or model.id in scope or other_spelling(model.id) in scope
 
 
 def usable(principal: Principal, snapshot: Snapshot) -> Iterator[Model]:

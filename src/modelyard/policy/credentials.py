@@ -1,7 +1,6 @@
 """Which credential a request carries, and whether it may be believed. The one place for every door."""
 
 from collections.abc import Iterable
-from http.cookies import CookieError, SimpleCookie
 from typing import NamedTuple
 
 SESSION_COOKIE = "modelyard_session"
@@ -34,9 +33,9 @@ def presented(headers: Iterable[tuple[bytes, bytes]]) -> Presented | None:
         scheme, _, token = bearer.partition(b" ")
         if scheme.lower() == b"bearer" and token.strip():
             return _of(token.strip(), ambient=False)
-    key = x_api_key or api_key
+    key = (x_api_key or b"").strip() or (api_key or b"").strip()
     if key:
-        return _of(key.strip(), ambient=False)
+        return _of(key, ambient=False)
     if cookie is not None:
         return _from_cookie(cookie)
     return None
@@ -47,11 +46,12 @@ def _of(token: bytes, *, ambient: bool) -> Presented | None:
 
 
 def _from_cookie(value: bytes) -> Presented | None:
-    try:
-        morsel = SimpleCookie(value.decode("latin-1")).get(SESSION_COOKIE)
-    except CookieError:
-        return None
-    return _of(morsel.value.encode("latin-1", "ignore"), ambient=True) if morsel is not None and morsel.value else None
+    """Our cookie among those of every application on this host; theirs may hold anything."""
+    for pair in value.split(b";"):
+        name, _, token = pair.strip().partition(b"=")
+        if name == SESSION_COOKIE.encode() and token:
+            return _of(token, ambient=True)
+    return None
 
 
 def forged(method: str, headers: Iterable[tuple[bytes, bytes]]) -> bool:

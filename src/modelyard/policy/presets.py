@@ -4,6 +4,7 @@ Casts and names follow the specification's parameter table (behaviour facts, sec
 preset unless the preset locks the parameter; `preset_wins` is the setting for the old order.
 """
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -14,11 +15,12 @@ import msgspec
 from modelyard.canonical.snapshot import Preset, Principal
 from modelyard.core import raw
 
-# Settings of the chat application, never sent to an upstream.
+# Settings of the chat application, and what only the caller may say: never sent to an upstream from a preset.
 APPLICATION_ONLY = frozenset(
     {
         "stream_response", "stream_delta_chunk_size", "function_calling", "reasoning_tags", "system", "custom_params",
         "compact_token_threshold", "note_id", "tool_approval_mode", "model_controls", "locked",
+        "model", "messages", "prompt", "input", "stream", "stream_options",
     }
 )  # fmt: skip
 
@@ -59,25 +61,32 @@ class BadParameter(ValueError):
 
 def read_preset(params: Mapping[str, Any], *, preset_wins: bool = False) -> Preset:
     """The overlay of a catalogue row's `params`. Raises BadParameter."""
-    custom = {name: _parsed(value) for name, value in (params.get("custom_params") or {}).items()}
+    given, locked = params.get("custom_params") or {}, params.get("locked") or []
+    if not isinstance(given, Mapping):
+        raise BadParameter("params.custom_params must be an object")
+    if not isinstance(locked, list) or not all(isinstance(name, str) for name in locked):
+        raise BadParameter("params.locked must be a list of names of parameters")
+    custom = {name: _parsed(value) for name, value in given.items() if name not in APPLICATION_ONLY}
     merged = _deep_merge({name: value for name, value in params.items() if name not in APPLICATION_ONLY}, custom)
     values = {name: _cast(name, value) for name, value in merged.items() if value is not None}
     system = params.get("system")
     return Preset(
         params=values,
-        locked=frozenset(values) if preset_wins else frozenset(params.get("locked") or ()),
+        locked=frozenset(values) if preset_wins else frozenset(locked),
         system=system if isinstance(system, str) and system.strip() else None,
     )
 
 
 def _cast(name: str, value: Any) -> Any:
     cast = CASTS.get(name)
-    if cast is None:
-        return value
     try:
-        return cast(value)
-    except (TypeError, ValueError):
-        raise BadParameter(f"params.{name} cannot be {value!r}") from None
+        value = value if cast is None else cast(value)
+        raw.raw_of(value)
+    except (TypeError, ValueError, OverflowError):
+        raise BadParameter(f"params.{name} cannot be {value!r:.100}") from None
+    if isinstance(value, float) and not math.isfinite(value):
+        raise BadParameter(f"params.{name} cannot be {value!r}")
+    return value
 
 
 def _parsed(value: Any) -> Any:
@@ -85,7 +94,7 @@ def _parsed(value: Any) -> Any:
         return value
     try:
         return raw.value_of(msgspec.Raw(value.encode()))
-    except raw.NotJson:
+    except (raw.NotJson, UnicodeEncodeError):
         return value
 
 

@@ -6,8 +6,9 @@ from modelyard.canonical.snapshot import Target
 
 Strategy = Callable[[Sequence[Target], float], Sequence[Target]]
 
-# Answers after which another target may do better. 408 and 409 are transient at the providers that send them.
-RETRYABLE_STATUS = frozenset({408, 409, 429, 500, 502, 503, 504, 529})
+# Answers after which another target may do better. 408 and 409 are transient at the providers that send them; 404 says
+# that this backend no longer has the model.
+RETRYABLE_STATUS = frozenset({404, 408, 409, 429, 500, 502, 503, 504, 529})
 
 # Upstreams that refuse our credential: the caller's own request is not at fault, another key may be accepted.
 REFUSED_CREDENTIAL = frozenset({401, 403})

@@ -77,13 +77,15 @@ def _tag(tag: str | Mapping[str, Any]) -> str:
 
 
 def _unmasked_keys(given: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
-    by_mask = {mask(key): key for key in known}
+    left = list(known)  # two keys may look alike when masked: each is taken once, in order
     keys = []
     for key in given:
         if is_masked(key):
-            if key not in by_mask:
+            match = next((other for other in left if mask(other) == key), None)
+            if match is None:
                 raise Problem(Kind.MALFORMED, "api_keys: a masked key matches none that is stored.", param="api_keys")
-            keys.append(by_mask[key])
+            left.remove(match)
+            keys.append(match)
         elif key.strip():
             _check_header_value("api_keys", key.strip())
             keys.append(key.strip())

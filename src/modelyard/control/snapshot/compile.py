@@ -8,7 +8,17 @@ import msgspec
 from modelyard import __version__
 from modelyard.canonical.endpoint import Endpoint, parse_base_url
 from modelyard.canonical.records import ConnectionRow, CredentialRow, GrantRow, ModelRow, Offer, UserRow
-from modelyard.canonical.snapshot import UNLIMITED, Connection, Limits, Model, Preset, Principal, Readers, Target
+from modelyard.canonical.snapshot import (
+    PENDING,
+    UNLIMITED,
+    Connection,
+    Limits,
+    Model,
+    Preset,
+    Principal,
+    Readers,
+    Target,
+)
 from modelyard.core import log, raw
 from modelyard.dialects.flavours import FLAVOURS, Flavour, without_ending
 from modelyard.dialects.openai.listing import write_model
@@ -90,7 +100,7 @@ def visible_name(row: ConnectionRow, upstream_name: str) -> str:
 
 def offered_names(row: ConnectionRow, offer: Offer) -> list[str]:
     """The upstream names in force: the list filtered by the allow-list, or the allow-list itself without a list."""
-    listed = [model["id"] for model in offer.models]
+    listed = list(dict.fromkeys(str(model["id"]) for model in offer.models))
     if not row.model_ids:
         return listed
     allowed = set(row.model_ids)
@@ -134,7 +144,7 @@ def _targets(compiled: CompiledConnection, upstream_name: str, quoted: msgspec.R
             dialect=compiled.flavour.dialect,
             stream_usage=compiled.flavour.stream_usage,
             headers=headers,
-            secret=secret,
+            secrets=tuple(filter(None, (secret, *compiled.row.headers.values()))),
         )
 
 
@@ -160,7 +170,10 @@ def compile_models(
             models[name] = _overridden(override, base, readers, preset_wins=preset_wins)
     for row in rows:
         if row.base_model_id is not None and row.is_active and row.id not in models:
-            models[row.id] = _preset(row, models.get(row.base_model_id), readers, principals, preset_wins=preset_wins)
+            under = models.get(row.base_model_id)
+            if under is not None and under.base is not None:
+                under = None  # a preset over a preset would lead past who may use the lower one
+            models[row.id] = _preset(row, under, readers, principals, preset_wins=preset_wins)
     return models
 
 
@@ -188,7 +201,8 @@ def _preset(
     """A preset over a base. One whose base is missing stays listed: its backend may come back."""
     owner = principals.get(row.user_id) if row.user_id is not None else None
     opens = base is not None and (
-        row.user_id is None or (owner is not None and reads(owner, base.readers, base.owner_id))
+        row.user_id is None
+        or (owner is not None and owner.role != PENDING and reads(owner, base.readers, base.owner_id))
     )
     return Model(
         id=row.id,

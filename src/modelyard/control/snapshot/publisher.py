@@ -46,6 +46,7 @@ class Publisher:
         open_catalogue: bool,
         preset_wins: bool,
         share: Callable[[Limits], Limits],
+        connections_changed: Callable[[], None],
     ) -> None:
         self._database = database
         self._seal = seal
@@ -56,6 +57,7 @@ class Publisher:
         self._open_catalogue = open_catalogue
         self._preset_wins = preset_wins
         self._share = share
+        self._connections_changed = connections_changed
         self._rows: Rows | None = None
         self._offers: Mapping[str, Offer] = {}
         self._compiled: dict[str, CompiledConnection] = {}
@@ -96,7 +98,10 @@ class Publisher:
             await asyncio.sleep(WATCH_SECONDS)
             rows = self._rows
             if rows is not None and await read_version(self._database) != rows.version:
+                before = rows.connections
                 await self.refresh()
+                if self._rows is not None and self._rows.connections != before:
+                    self._connections_changed()  # another process made one: ask it what it offers
 
     def _publish(self) -> None:
         rows = self._rows

@@ -1,11 +1,16 @@
 """OpenAI answers as they pass: usage is read from the bytes, nothing else is touched."""
 
+import json
+from collections.abc import Iterator
+
 import msgspec
 
 from modelyard.canonical.usage import Usage
 from modelyard.core.errors import Kind, Problem
 from modelyard.core.sse import EventSplitter, EventTooLarge, data_of
 from modelyard.dialects.openai.errors import read_error
+
+MOST_TOKENS = 2**40
 
 NULL = msgspec.Raw(b"null")
 
@@ -38,34 +43,53 @@ class _Chunk(msgspec.Struct, gc=False):
 
 class _Answer(msgspec.Struct, gc=False):
     usage: _Usage | None = None
+    error: msgspec.Raw = NULL
 
 
 _chunk = msgspec.json.Decoder(_Chunk)
 _answer = msgspec.json.Decoder(_Answer)
-_anything = msgspec.json.Decoder(msgspec.Raw)
 _UNKNOWN = _Chunk()
 
 
 def _disjoint(wire: _Usage) -> Usage:
     """OpenAI counts cached tokens within the prompt and reasoning tokens within the completion; we keep them apart."""
-    prompt, completion = wire.prompt_tokens or 0, wire.completion_tokens or 0
-    cached = (wire.prompt_tokens_details.cached_tokens or 0) if wire.prompt_tokens_details else 0
-    reasoning = (wire.completion_tokens_details.reasoning_tokens or 0) if wire.completion_tokens_details else 0
+    prompt, completion = _count(wire.prompt_tokens), _count(wire.completion_tokens)
+    cached = _count(wire.prompt_tokens_details.cached_tokens) if wire.prompt_tokens_details else 0
+    reasoning = _count(wire.completion_tokens_details.reasoning_tokens) if wire.completion_tokens_details else 0
     cached, reasoning = min(cached, prompt), min(reasoning, completion)
     return Usage(input=prompt - cached, cached_input=cached, output=completion - reasoning, reasoning=reasoning)
 
 
+def _count(tokens: int | None) -> int:
+    """A number of tokens that the books can hold: a backend may claim anything."""
+    return min(max(tokens or 0, 0), MOST_TOKENS)
+
+
 def read_usage(body: bytes) -> Usage | None:
-    """Usage of a whole answer; None when it tells none. Raises Problem UPSTREAM_FAILED when it is not JSON."""
+    """Usage of a whole answer; None when it tells none. Raises Problem UPSTREAM_FAILED when it is not an answer."""
     try:
-        wire = _answer.decode(body).usage
-    except msgspec.ValidationError:
-        if not body.lstrip().startswith(b"{"):
+        answer = _answer.decode(body)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        # Valid JSON that is not quite as we know it (a field of another type, half a surrogate pair) is the caller's
+        # to read; anything else is not an answer at all.
+        try:
+            value = json.loads(body)
+        except (ValueError, RecursionError):
+            raise _not_an_answer() from None
+        if not isinstance(value, dict):
             raise _not_an_answer() from None
         return None
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        raise _not_an_answer() from None
-    return None if wire is None else _disjoint(wire)
+    if bytes(answer.error) != b"null":
+        raise _told_instead(body)
+    return None if answer.usage is None else _disjoint(answer.usage)
+
+
+def _told_instead(body: bytes) -> Problem:
+    """An error that came where an answer should be, under a status that says all is well."""
+    told = read_error(body)
+    return Problem(
+        Kind.UPSTREAM_FAILED, f"The backend reported an error: {told.message if told else 'no reason given'}"
+    )
 
 
 def _not_an_answer() -> Problem:
@@ -78,12 +102,13 @@ def _not_an_answer() -> Problem:
 class OpenAITap:
     """Watches one stream of chat or text completion chunks. See `dialects.dialect.StreamTap`."""
 
-    __slots__ = ("_done", "_finished", "_splitter", "_take_usage_out", "deltas", "usage")
+    __slots__ = ("_finished", "_splitter", "_take_usage_out", "complete", "deltas", "fault", "usage")
 
     def __init__(self, take_usage_out: bool) -> None:
         self._splitter = EventSplitter()
         self._take_usage_out = take_usage_out
-        self._done = False
+        self.complete = False
+        self.fault: Problem | None = None
         self._finished = False
         self.usage: Usage | None = None
         self.deltas = 0
@@ -92,11 +117,24 @@ class OpenAITap:
         """The bytes of `chunk` (and of what was held back before) that may go on: whole events."""
         try:
             events = self._splitter.feed(chunk)
+            if len(events) == 1:
+                return events[0] if self._goes_on(events[0]) else b""
         except EventTooLarge as error:
-            raise Problem(Kind.UPSTREAM_FAILED, f"The backend's stream is broken: {error}.") from None
-        if len(events) == 1:
-            return events[0] if self._goes_on(events[0]) else b""
-        return b"".join([event for event in events if self._goes_on(event)])
+            self.fault = Problem(Kind.UPSTREAM_FAILED, f"The backend's stream is broken: {error}.")
+            return b""
+        except Problem as fault:
+            self.fault = fault
+            return b""
+        return b"".join(self._good(events))
+
+    def _good(self, events: list[bytes]) -> Iterator[bytes]:
+        """The events to pass on, up to the first bad one."""
+        try:
+            for event in events:
+                if self._goes_on(event):
+                    yield event
+        except Problem as fault:
+            self.fault = fault
 
     def end(self) -> bytes:
         """Called when the upstream's body is complete: the last bytes, or Problem when the stream had no proper end."""
@@ -106,8 +144,9 @@ class OpenAITap:
             # Some servers leave out the last blank line; a whole event is taken as one, half an event is a cut.
             last = rest.rstrip(b"\r\n") + b"\n\n"
             last = last if self._goes_on(last) else b""
-        if not (self._done or self._finished):
+        if not (self.complete or self._finished):
             raise Problem(Kind.UPSTREAM_FAILED, "The backend's stream ended before the answer was complete.")
+        self.complete = True
         return last
 
     def _goes_on(self, event: bytes) -> bool:
@@ -116,7 +155,7 @@ class OpenAITap:
         if not data:
             return True
         if data == b"[DONE]":
-            self._done = True
+            self.complete = True
             return True
         chunk = self._read(data)
         if bytes(chunk.error) != b"null":
@@ -139,10 +178,10 @@ class OpenAITap:
         except msgspec.ValidationError:
             pass  # valid JSON with a field of another type than ours: not our business
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-            raise self._broken() from None
+            pass  # most likely broken; but msgspec also refuses half a surrogate pair, which a token border may leave
         try:
-            _anything.decode(data)
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+            json.loads(data)
+        except (ValueError, RecursionError):
             raise self._broken() from None
         return _UNKNOWN
 

@@ -1,8 +1,7 @@
 """Errors in OpenAI's shape: `{"error": {message, type, param, code}}` (API reference, "Error codes")."""
 
+import re
 from collections.abc import Mapping
-
-import msgspec
 
 from modelyard.core import raw
 from modelyard.core.errors import Kind, Problem
@@ -43,25 +42,28 @@ def write_stream_error(problem: Problem) -> bytes:
     return b"data: " + write_error(problem) + b"\n\n"
 
 
-class _Error(msgspec.Struct):
-    message: str
-    code: str | int | None = None
-    param: str | None = None
-
-
-class _Body(msgspec.Struct):
-    error: _Error | str
-
-
-_body = msgspec.json.Decoder(_Body)
+# A backend's own code goes on when it looks like one: it is a word, not a place to hide text in.
+_CODE = re.compile(r"[\w.\-]{1,64}", re.ASCII)
 
 
 def read_error(body: bytes) -> ToldError | None:
-    """What an upstream's error body tells; None when it is not an OpenAI error (a proxy's HTML page, say)."""
+    """What an upstream's error body tells; None when it is not one (a proxy's HTML page, say).
+
+    Beside OpenAI's own shape: `{"error": "..."}`, `{"detail": "..."}` (FastAPI) and `{"object": "error", "message"}` (vLLM).
+    """
     try:
-        error = _body.decode(body).error
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        value = raw.value_of(raw.Raw(body))
+    except raw.NotJson:
         return None
-    if isinstance(error, str):
-        return ToldError(message=error)
-    return ToldError(message=error.message, code=error.code if isinstance(error.code, str) else None, param=error.param)
+    if not isinstance(value, dict):
+        return None
+    error = value.get("error", value)
+    fields = error if isinstance(error, dict) else {"message": error}
+    message = fields.get("message") or fields.get("detail")
+    if not isinstance(message, str):
+        return None
+    return ToldError(message=message, code=_word(fields.get("code")), param=_word(fields.get("param")))
+
+
+def _word(value: object) -> str | None:
+    return value if isinstance(value, str) and _CODE.fullmatch(value) else None

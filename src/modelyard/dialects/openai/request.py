@@ -42,9 +42,14 @@ def read_head(operation: str, fields: Fields) -> Head:
     value = fields.get(field)
     if value is None:
         raise Problem(Kind.INVALID_REQUEST, f"`{field}` is missing: it must be {expected}.", param=field)
-    if bytes(memoryview(value)[:1]) not in (openings[:1], openings[1:]) or bytes(value) == b"[]":
+    if bytes(memoryview(value)[:1]) not in (openings[:1], openings[1:]) or _is_empty(value):
         raise _wrong(field, expected if openings == b'"[' else f"{expected} with at least one in it")
     return Head(model=_model(fields), stream=_stream(fields), output_bound=_output_bound(fields))
+
+
+def _is_empty(value: msgspec.Raw) -> bool:
+    """True for `[]`, whatever white space is in it."""
+    return len(value) < 1000 and bytes(value)[1:-1].strip() == b"" and bytes(value)[:1] == b"["
 
 
 def _model(fields: Fields) -> str | None:
@@ -53,7 +58,7 @@ def _model(fields: Fields) -> str | None:
         return None
     try:
         return _string.decode(value) or None
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         raise _wrong("model", "a string") from None
 
 
@@ -72,13 +77,22 @@ def _output_bound(fields: Fields) -> int | None:
         value = fields.get(name)
         if value is None or bytes(value) == b"null":
             continue
-        bound = raw.value_of(value)
-        if not isinstance(bound, int) or isinstance(bound, bool) or bound < 0:
-            raise _wrong(name, "a whole number, 0 or more")
+        bound = _number(name, value)
+        if not isinstance(bound, int) or isinstance(bound, bool):
+            raise _wrong(name, "a whole number")
+        if bound < 0:
+            return None  # how some servers spell "no bound"
         choices = fields.get("n")
-        count = raw.value_of(choices) if choices is not None else 1
+        count = _number("n", choices) if choices is not None else 1
         return bound * (count if isinstance(count, int) and count > 0 else 1)
     return None
+
+
+def _number(name: str, value: msgspec.Raw) -> object:
+    try:
+        return raw.value_of(value)
+    except raw.NotJson:
+        raise _wrong(name, "a number") from None
 
 
 def overlay(operation: str, fields: Fields, preset: Preset, system: str | None) -> list[str]:
@@ -118,13 +132,15 @@ def _with_system(messages: msgspec.Raw, system: str) -> msgspec.Raw:
             return raw.join_list([raw.raw_of({"role": "system", "content": system}), *items])
         message = raw.split(bytes(items[0]))
         content = raw.value_of(first.content)
-    except (raw.NotJson, msgspec.DecodeError):
+    except (raw.NotJson, msgspec.DecodeError, UnicodeDecodeError, IndexError):
         raise _wrong("messages", "an array of objects with a role and content") from None
     if isinstance(content, list):
         parts = raw.split_list(first.content)
         message["content"] = raw.join_list([raw.raw_of({"type": "text", "text": system}), *parts])
-    else:
+    elif content is None or isinstance(content, str):
         message["content"] = raw.raw_of(f"{system}\n{content}" if content else system)
+    else:
+        raise _wrong("messages", "an array of objects whose content is a string or a list of parts")
     return raw.join_list([msgspec.Raw(raw.join(message)), *items[1:]])
 
 
@@ -133,7 +149,10 @@ def asked_for_usage(fields: Fields) -> bool:
     options = fields.get("stream_options")
     if options is None:
         return False
-    value = raw.value_of(options)
+    try:
+        value = raw.value_of(options)
+    except raw.NotJson:
+        return False
     return isinstance(value, dict) and value.get("include_usage") is True
 
 

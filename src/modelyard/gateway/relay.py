@@ -1,0 +1,82 @@
+"""A stream on its way from a backend to a caller: opened until its first events are there, then passed on to its end."""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+
+from modelyard.canonical.record import ERROR, LEFT, OK
+from modelyard.canonical.snapshot import Target
+from modelyard.core import log
+from modelyard.core.errors import Kind, Problem
+from modelyard.dialects.dialect import Dialect, StreamTap
+from modelyard.gateway.books import OpenBooks
+from modelyard.gateway.upstream_errors import cleaned
+from modelyard.upstream.client import Answer
+
+_log = log.get(__name__)
+
+# What servers call a stream of events. A page or JSON is read whole instead: it is an error or an answer in one piece.
+STREAM_TYPES = ("text/event-stream", "text/plain", "application/octet-stream")
+
+
+def streams(answer: Answer) -> bool:
+    """True when the body of this answer is a stream of events."""
+    content_type = answer.header("content-type")
+    return content_type is None or content_type.lower().startswith(STREAM_TYPES)
+
+
+class OpenStream:
+    """A stream whose first events are there: the commit point has been reached."""
+
+    __slots__ = ("_answer", "_chunks", "_tap", "first")
+
+    def __init__(self, answer: Answer, chunks: AsyncIterator[bytes], tap: StreamTap, first: bytes) -> None:
+        self._answer = answer
+        self._chunks = chunks
+        self._tap = tap
+        self.first = first
+
+    async def relay(self, dialect: Dialect, target: Target, books: OpenBooks) -> AsyncGenerator[bytes, None]:
+        """Everything after the first events. Every fault becomes an error event, never a clean end."""
+        status, problem, tap = LEFT, None, self._tap
+        try:
+            _check(tap)
+            async for chunk in self._chunks:
+                events = tap.feed(chunk)
+                if events:
+                    yield events
+                    books.progress(tap.deltas)
+                _check(tap)
+            last = tap.end()
+            if last:
+                yield last
+            status = OK
+        except Problem as fault:
+            if tap.complete:
+                status = OK  # the answer was whole; what broke was the connection it came on
+            else:
+                status, problem = ERROR, fault
+                fault.message = cleaned(fault.message, target)
+                yield dialect.write_stream_error(fault)
+        except Exception as error:  # noqa: BLE001 - ours: the caller gets a proper end, the log the details
+            _log.exception("a stream failed inside the gateway", call=books.record.id, error=type(error).__name__)
+            status, problem = ERROR, Problem(Kind.INTERNAL, "Modelyard failed while it passed this stream on.")
+            yield dialect.write_stream_error(problem)
+        finally:
+            self._answer.abort()
+            books.close(status, tap.usage, tap.deltas, problem)
+
+
+def _check(tap: StreamTap) -> None:
+    """Raise what the tap found after the events that it let pass."""
+    if tap.fault is not None:
+        raise tap.fault
+
+
+async def open_stream(answer: Answer, tap: StreamTap) -> OpenStream:
+    """Wait for the first events. Raises Problem when the stream fails before them: another target may be tried."""
+    chunks = answer.chunks()
+    async for chunk in chunks:
+        events = tap.feed(chunk)
+        if events:
+            return OpenStream(answer, chunks, tap, events)
+        _check(tap)
+    return OpenStream(answer, chunks, tap, tap.end())
