@@ -359,6 +359,7 @@ async def test_a_full_disk(tmp_path: Path, disk: Disk, mode: int | str) -> None:
     for number, segment in enumerate(segments):
         journal.settle(settled(f"c{number}"), segment)
     await turn()
+    journal.write()  # what the flusher does: while the disk takes nothing, calls do not try it themselves
     assert not journal.degraded
     assert list(tmp_path.glob("spare-*")), "the spare is there again"
     lines = lines_on_disk(tmp_path)

@@ -59,13 +59,13 @@ class Pages:
 <h2>{"2. " if needed else ""}Connect a backend</h2>
 <p>An administrator does this once, with their key:</p>
 <pre>curl {escape(address)}/api/v1/connections \\
-  -H "Authorization: Bearer $MODELYARD_API_KEY" -H "Content-Type: application/json" \\
+  -H "Authorization: Bearer $MODELYARD_API_KEY" \\
   -d '{{"name": "ollama", "kind": "ollama", "base_url": "http://127.0.0.1:11434"}}'</pre>
 <h2>{"3. " if needed else ""}Call a model</h2>
 <pre>curl {escape(address)}/v1/models -H "Authorization: Bearer $MODELYARD_API_KEY"
 
 curl {escape(address)}/v1/chat/completions \\
-  -H "Authorization: Bearer $MODELYARD_API_KEY" -H "Content-Type: application/json" \\
+  -H "Authorization: Bearer $MODELYARD_API_KEY" \\
   -d '{{"model": "MODEL", "stream": true, "messages": [{{"role": "user", "content": "Hello"}}]}}'</pre>
 <p class="quiet">The management API is described at <a href="{escape(root)}/api/v1/openapi.json">/api/v1/openapi.json</a>.</p>"""
         await deliver(_page(root, "Modelyard", content), send)
@@ -140,7 +140,7 @@ def _done(email: str, key: str, address: str, found: Sequence[tuple[str, str, st
     rows = "".join(
         f"""<p>{escape(name)} answers at <code>{escape(url)}</code>:</p>
 <pre>curl {escape(address)}/api/v1/connections \\
-  -H "Authorization: Bearer $MODELYARD_API_KEY" -H "Content-Type: application/json" \\
+  -H "Authorization: Bearer $MODELYARD_API_KEY" \\
   -d '{{"name": "{escape(name)}", "kind": "{escape(kind)}", "flavour": "{escape(flavour)}",
        "base_url": "{escape(url)}"}}'</pre>"""
         for name, kind, flavour, url in found
@@ -148,7 +148,7 @@ def _done(email: str, key: str, address: str, found: Sequence[tuple[str, str, st
     backends = rows or (
         f"""<p>None was found on this machine. Add one by its address:</p>
 <pre>curl {escape(address)}/api/v1/connections \\
-  -H "Authorization: Bearer $MODELYARD_API_KEY" -H "Content-Type: application/json" \\
+  -H "Authorization: Bearer $MODELYARD_API_KEY" \\
   -d '{{"name": "ollama", "kind": "ollama", "base_url": "http://127.0.0.1:11434"}}'</pre>"""
     )
     return f"""

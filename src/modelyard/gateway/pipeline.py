@@ -146,8 +146,8 @@ class Pipeline:
         draw = random.random()  # noqa: S311 - a lot, not a secret
         asked = call.fields
         attempts = self._attempts(call, asked, principal, model, draw)
-        if attempts:
-            # A preset may bound the output, which is what the limits reserve.
+        if attempts and model.preset is not None:
+            # The preset may bound the output, which is what the limits reserve.
             call.head = call.dialect.read_head(call.operation, attempts[0].fields)
         fallback = find(snapshot, snapshot.fallback_model) if snapshot.fallback_model else None
         if (

@@ -28,6 +28,8 @@ ALIASES: Mapping[str, str] = {"max_tokens": "max_completion_tokens", "max_comple
 TRUE = msgspec.Raw(b"true")
 USAGE_WANTED = msgspec.Raw(b'{"include_usage":true}')
 
+SHORT = 100  # bytes; an array longer than this has something in it, or is refused when its first message is looked for
+
 _string = msgspec.json.Decoder(str)
 _BOOLEANS = {b"true": True, b"false": False, b"null": False}
 
@@ -49,7 +51,7 @@ def read_head(operation: str, fields: Fields) -> Head:
 
 def _is_empty(value: msgspec.Raw) -> bool:
     """True for `[]`, whatever white space is in it."""
-    return len(value) < 1000 and bytes(value)[1:-1].strip() == b"" and bytes(value)[:1] == b"["
+    return len(value) < SHORT and bytes(value)[:1] == b"[" and not bytes(value)[1:-1].strip()
 
 
 def _model(fields: Fields) -> str | None:
