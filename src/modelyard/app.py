@@ -25,7 +25,7 @@ from modelyard.db import ledger
 from modelyard.declared import default_timeouts
 from modelyard.gateway.flusher import Flusher
 from modelyard.gateway.journal import Journal
-from modelyard.gateway.limits import Limiter, share
+from modelyard.gateway.limits import Limiter
 from modelyard.gateway.pipeline import Pipeline
 from modelyard.policy.routing import STRATEGIES
 from modelyard.settings import Settings
@@ -66,7 +66,6 @@ class Modelyard:
             fallback_model=settings.fallback_model,
             open_catalogue=settings.bypass_model_access_control,
             preset_wins=settings.preset_wins,
-            share=lambda limits: share(limits, worker, workers),
             connections_changed=lambda: self._discovery.soon(),  # noqa: PLW0108 - it is made below
         )
         self._discovery = Discovery(
@@ -89,10 +88,10 @@ class Modelyard:
         pipeline = Pipeline(
             published,
             client,
-            Limiter(),
+            Limiter(worker, workers),
             self._journal,
             STRATEGIES["priority"],
-            share(Limits(concurrency=system), worker, workers) if system is not None else None,
+            Limits(concurrency=system) if system is not None else None,
         )
         registry = CollectorRegistry(auto_describe=False)
         registry.register(CallMetrics(published, self._journal))
@@ -134,7 +133,7 @@ class Modelyard:
         await self._background.stop()
         await self._client.close()
         try:
-            await self._flusher.drain()
+            await self._flusher.finish()
         except Exception as error:  # noqa: BLE001 - the journal keeps what the database would not take
             _log.error("the ledger could not be written; the next start does it", error=repr(error))
         self._journal.close()

@@ -203,11 +203,11 @@ def test_credentials() -> None:
         CredentialRow(id="k3", user_id="admin", digest=b"3", models=()),
         CredentialRow(id="k4", user_id="gone", digest=b"4"),
     ]
-    found = compile_credentials(rows, USERS, lambda limits: Limits(rpm=limits.rpm and limits.rpm // 2))
+    found = compile_credentials(rows, USERS)
     assert found.keys() == {b"1", b"3", b"4"}
     one = found[b"1"]
     assert (one.user_id, one.group_ids, one.credential_id, one.models) == ("u", {"g"}, "k1", {"m"})
-    assert (one.limits.rpm, one.expires_at, one.dialects) == (2, 100, {"openai"})
+    assert (one.limits.rpm, one.expires_at, one.dialects) == (4, 100, {"openai"})
     assert found[b"3"].models == frozenset(), "an empty scope is nothing, not everything"
     snapshot = Snapshot(version=1, credentials=found, models={}, connections={})
     assert authenticate(snapshot, b"1", 99.9, "openai") is one

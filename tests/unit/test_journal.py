@@ -93,7 +93,7 @@ async def test_an_intent_is_on_disk_when_the_call_may_leave_and_the_rest_a_turn_
     assert settlements(data) == [settlement(settled("a"))]
     assert read(settlements(data)[0]).s == settled("a")
     assert journal.running == 0
-    assert journal.ended == {OK: 1, ERROR: 0, LEFT: 0}
+    assert journal.ended == {OK: 1, ERROR: 0, LEFT: 0, CUT: 0}
     journal.close()
 
 

@@ -39,13 +39,18 @@ class Front:
             await _refuse_host(send)
             return
         path: str = scope["path"]
-        if self._base_path and (path == self._base_path or path.startswith(self._base_path + "/")):
-            path = path[len(self._base_path) :] or "/"
-            scope["path"] = path
-            scope["root_path"] = self._base_path
+        base = self._base_path
+        if base and (path == base or path.startswith(base + "/")):
+            path = path[len(base) :] or "/"
+        scope["root_path"] = base
         door = self._exact.get(path)
         if door is None:
-            door = next((door for prefix, door in self._prefixes if path.startswith(prefix)), self._rest)
+            door = next((door for prefix, door in self._prefixes if path.startswith(prefix)), None)
+        if door is None:
+            scope["path"] = base + path  # a framework takes the root path off by itself, and needs it for its links
+            await self._rest(scope, receive, send)
+            return
+        scope["path"] = path
         await door(scope, receive, send)
 
     def _known_host(self, scope: Scope) -> bool:

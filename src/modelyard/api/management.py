@@ -1,5 +1,7 @@
 """The management API at /api/v1: one FastAPI app, authenticated in front of it, denied by default."""
 
+import math
+import re
 import time
 from typing import Any
 
@@ -23,6 +25,7 @@ from modelyard.control.setup.routes import router as setup
 from modelyard.control.usage.routes import routes as usage
 from modelyard.core import ids, log
 from modelyard.core.errors import Kind, Problem
+from modelyard.db.outage import is_outage
 from modelyard.gateway.gate import authenticate
 from modelyard.policy.credentials import forged, presented
 
@@ -54,6 +57,7 @@ def build(timeouts: Timeouts, throttle: SignInThrottle) -> FastAPI:
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(HTTPException, _http_exception)
     app.add_exception_handler(RequestValidationError, _malformed)
+    app.add_exception_handler(Exception, _fault)
     return app
 
 
@@ -84,6 +88,7 @@ class Management:
             try:
                 self._admit(scope)
                 body = await read_body(scope, receive, self._max_body_bytes)
+                _refuse_nul(scope, body)
                 scope["headers"] = _as_json(scope["headers"])
             except Problem as problem:
                 await _answer(problem)(scope, receive, with_request_id)
@@ -100,8 +105,9 @@ class Management:
     def _admit(self, scope: Scope) -> None:
         """Who is asking. Raises Problem for a bad credential, and for none at all unless the path is an open one."""
         shown = presented(scope["headers"])
-        if shown is None or scope["path"] in OPEN:
-            if scope["path"] not in OPEN:
+        path = scope["path"].removeprefix(scope["root_path"])
+        if shown is None or path in OPEN:
+            if path not in OPEN:
                 raise Problem(Kind.UNAUTHENTICATED, "Sign in, or send an API key as `Authorization: Bearer sk-my-...`.")
             return
         if shown.ambient and forged(scope["method"], scope["headers"]):
@@ -113,6 +119,16 @@ class Management:
 def _as_json(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     """This API speaks JSON only, whatever `curl -d` calls it. Forged requests are kept out by their origin, not by this."""
     return [header for header in headers if header[0] != b"content-type"] + [(b"content-type", b"application/json")]
+
+
+# A NUL spelled in JSON (an escaped backslash before it is text), or percent-encoded.
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000|\x00")
+
+
+def _refuse_nul(scope: Scope, body: bytes) -> None:
+    """No text of ours holds a NUL: PostgreSQL cannot store it, and C code behind us may stop at it."""
+    if _NUL.search(body) or b"%00" in scope["query_string"] or "\x00" in scope["path"]:
+        raise Problem(Kind.MALFORMED, "The request holds a NUL character.")
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
@@ -128,7 +144,7 @@ def _replay(body: bytes, receive: Receive) -> Receive:
 
 
 def _answer(problem: Problem) -> JSONResponse:
-    headers = {} if problem.retry_after is None else {"retry-after": str(max(1, round(problem.retry_after)))}
+    headers = {} if problem.retry_after is None else {"retry-after": str(max(1, math.ceil(problem.retry_after)))}
     return JSONResponse({"detail": problem.message}, status_code=problem.kind.status, headers=headers)
 
 
@@ -140,6 +156,14 @@ async def _problem(request: Request, error: Exception) -> JSONResponse:
 async def _http_exception(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     return JSONResponse({"detail": error.detail}, status_code=error.status_code, headers=error.headers)
+
+
+async def _fault(request: Request, error: Exception) -> JSONResponse:
+    """The database is away, or we have failed: details go to the log only (`Management` writes them)."""
+    request_id = request.scope["modelyard.request_id"]
+    if is_outage(error):
+        return _answer(Problem(Kind.UNAVAILABLE, "The database cannot be reached at the moment. Nothing was changed."))
+    return _answer(Problem(Kind.INTERNAL, f"Modelyard failed; the log has the reason under {request_id}."))
 
 
 async def _malformed(request: Request, error: Exception) -> JSONResponse:

@@ -97,7 +97,7 @@ class OpenAIDoors:
         self._only(scope, "GET")
         snapshot = self._published.snapshot
         principal = authenticate(snapshot, self._digest(scope), time.time(), OPENAI.name)
-        if path == MODELS and principal.is_admin and scope["query_string"] == REFRESH:
+        if path == MODELS and principal.manages and scope["query_string"] == REFRESH:
             await self._refresh()
             snapshot = self._published.snapshot
         if path == MODELS:

@@ -49,7 +49,7 @@ class Operations:
                 raise Problem(Kind.NOT_FOUND, "Metrics are switched off (ENABLE_METRICS).")
             shown = presented(scope["headers"])
             digest = self.seal.digest(shown.token) if shown is not None else None
-            if not authenticate(self.published.snapshot, digest, time.time()).is_admin:
+            if not authenticate(self.published.snapshot, digest, time.time()).manages:
                 raise Problem(Kind.FORBIDDEN, "Metrics are for administrators: scrape with an administrator's key.")
             reply = Reply(status=200, headers=[TEXT], body=generate_latest(self.registry))
         except Problem as problem:

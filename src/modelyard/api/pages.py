@@ -90,10 +90,10 @@ curl {escape(address)}/v1/chat/completions \\
         try:
             body = await read_body(scope, receive, MAX_FORM_BYTES)
             fields = parse_qs(body.decode("utf-8", "replace"), max_num_fields=10)
-            self._throttle.check("setup", peer)
             user, _, key = await setup.set_up(
                 self._control.changes,
                 self._control.seal,
+                self._throttle,
                 token=_field(fields, "token"),
                 email=_field(fields, "email"),
                 password=_field(fields, "password"),
@@ -102,8 +102,6 @@ curl {escape(address)}/v1/chat/completions \\
             )
         except (Problem, ValueError) as error:
             problem = error if isinstance(error, Problem) else Problem(Kind.MALFORMED, "The form could not be read.")
-            if problem.kind is Kind.FORBIDDEN:
-                self._throttle.failed("setup", peer)
             form = _form(root, _field(fields, "token"), _field(fields, "email"), problem.message)
             return _page(root, "Set up Modelyard", form, status=problem.kind.status)
         found = await find_local(self._control.client, [row.base_url for row in self._control.connections()])

@@ -6,7 +6,7 @@ from typing import Any
 
 from modelyard.core.errors import Problem
 from modelyard.dialects.dialect import Dialect
-from modelyard.gateway.call import Headers, Reply
+from modelyard.gateway.call import CLIENT_LEFT, Headers, Reply
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -36,7 +36,7 @@ class ClientWatch:
         while (await self._receive())["type"] != "http.disconnect":
             pass
         self.left = True
-        self._request.cancel()
+        self._request.cancel(CLIENT_LEFT)
 
     def stop(self) -> None:
         self._handle.cancel()

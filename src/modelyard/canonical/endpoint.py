@@ -58,6 +58,8 @@ def parse_base_url(url: str) -> tuple[str, str, int, str]:
 
     Raises ValueError with a sentence for a person when the URL cannot be an upstream's address.
     """
+    if not url.strip().isprintable() or " " in url.strip():
+        raise ValueError(f"it holds a space or a control character (got {url!r})")
     parts = urlsplit(url.strip())
     if parts.scheme not in DEFAULT_PORTS:
         raise ValueError(f"it must start with http:// or https://, for example http://127.0.0.1:11434 (got {url!r})")

@@ -51,6 +51,11 @@ class Principal:
     def is_admin(self) -> bool:
         return self.role == ADMIN
 
+    @property
+    def manages(self) -> bool:
+        """True for an administrator whose credential is not confined to calling some models."""
+        return self.role == ADMIN and self.models is None and self.dialects is None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:

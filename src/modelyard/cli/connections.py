@@ -77,7 +77,10 @@ async def _add(settings: "Settings", given: dict[str, Any]) -> Reached:
 
     form = NewConnection.model_validate(given).model_dump(exclude_unset=True)
     async with session.opened(settings, make=True) as opened:
-        row = await service.add(opened.changes, opened.stores.seal, COMMAND_LINE, form, default_timeouts(settings))
+        declared = [row.name for row in opened.stores.declared.connections]
+        row = await service.add(
+            opened.changes, opened.stores.seal, COMMAND_LINE, form, default_timeouts(settings), declared
+        )
     return (await reach([row]))[0]
 
 

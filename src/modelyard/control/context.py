@@ -78,10 +78,9 @@ def caller(request: Request) -> Context:
 def administrator(request: Request) -> Context:
     """An administrator. A key that is confined to some models or dialects may not manage anything."""
     context = caller(request)
-    principal = context.principal
-    if not principal.is_admin:
+    if not context.principal.is_admin:
         raise Problem(Kind.FORBIDDEN, "Only an administrator may do this.")
-    if principal.models is not None or principal.dialects is not None:
+    if not context.principal.manages:
         raise Problem(Kind.FORBIDDEN, "This API key is confined to calling models; use an unconfined one to manage.")
     return context
 

@@ -119,7 +119,7 @@ class Discovery:
         """Ask one connection now, after it was made or changed, and publish what is new."""
         found: dict[str, Offer] = {}
         await self._refresh_one(row, found)
-        self._take([row, *(other for other in self._connections() if other.enable)], {**self.offers, **found})
+        self._take([row], found)
         return found[row.id]
 
     async def _refresh_one(self, row: ConnectionRow, found: dict[str, Offer]) -> None:
@@ -138,8 +138,12 @@ class Discovery:
         self._settings[row.id] = row
 
     def _take(self, rows: list[ConnectionRow], found: Mapping[str, Offer]) -> None:
-        names = {row.id for row in rows}
-        offers = {connection_id: offer for connection_id, offer in found.items() if connection_id in names}
+        asked = {row.id: row for row in rows}
+        offers = dict(self.offers)
+        # A connection may have been made, changed or removed while the backends were being asked.
+        current = {row.id: row for row in self._connections() if row.enable}
+        offers.update({key: offer for key, offer in found.items() if current.get(key) == asked[key]})
+        offers = {key: offer for key, offer in offers.items() if key in current}
         # Ages and errors change all the time; only other models make another snapshot.
         news = {key: value.models for key, value in offers.items()} != {
             key: value.models for key, value in self.offers.items()

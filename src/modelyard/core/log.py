@@ -1,5 +1,6 @@
 """Logs go to standard error: readable lines on a terminal, JSON otherwise. No line holds a body, a key or a header."""
 
+import asyncio
 import logging
 import sys
 
@@ -30,9 +31,15 @@ def configure(level: str) -> None:
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=shared))
+    logging.getLogger("uvicorn.error").addFilter(_not_cancelled)
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(max(number, logging.WARNING))
+
+
+def _not_cancelled(record: logging.LogRecord) -> bool:
+    """False for the traceback of a call that was cut because the time to drain is over: the ledger has it."""
+    return record.exc_info is None or not isinstance(record.exc_info[1], asyncio.CancelledError)
 
 
 def get(name: str) -> structlog.typing.FilteringBoundLogger:

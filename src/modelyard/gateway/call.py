@@ -25,6 +25,9 @@ class Call:
 
 Headers = list[tuple[bytes, bytes]]
 
+# The message of a cancellation whose reason is that nobody waits for the answer any more.
+CLIENT_LEFT = "client left"
+
 JSON_TYPE = (b"content-type", b"application/json")
 
 

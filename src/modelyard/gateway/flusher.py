@@ -65,6 +65,13 @@ class Flusher:
                 self._rotated = loop.time()
                 self._journal.rotate()
 
+    async def finish(self) -> None:
+        """The last drain: what the disk would not take goes to the ledger from memory."""
+        await self.drain()
+        lines = self._journal.unwritten()
+        if lines:
+            await self._insert(lines)
+
     async def drain(self) -> None:
         """Move everything that is settled now."""
         async with self._busy:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import msgspec
 
-from modelyard.canonical.record import ERROR, LEFT, OK, CallRecord
+from modelyard.canonical.record import CUT, ERROR, LEFT, OK, CallRecord
 from modelyard.core import ids, log
 
 _log = log.get(__name__)
@@ -84,7 +84,7 @@ class Journal:
         self._scheduled = False
         self._waiters: list[asyncio.Future[None]] = []
         self._degraded = False
-        self.ended: dict[str, int] = {OK: 0, ERROR: 0, LEFT: 0}
+        self.ended: dict[str, int] = {OK: 0, ERROR: 0, LEFT: 0, CUT: 0}
         self.segments: list[Segment] = [self._new_segment()]
 
     @property
@@ -193,6 +193,10 @@ class Journal:
         if lost > 0:
             _log.error("the journal's memory is full; the oldest lines are lost", lost=lost)
             del self._lines[:lost]
+
+    def unwritten(self) -> list[bytes]:
+        """The settlements that the disk would not take."""
+        return [line for line in self._lines if line.startswith(SETTLED)]
 
     def rotate(self) -> None:
         """Start a new segment, so that the present one can be emptied and deleted."""

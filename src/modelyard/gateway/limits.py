@@ -135,12 +135,17 @@ class Item(NamedTuple):
 
 
 class Limiter:
-    """All subjects of this process. One owner, touched only between awaits: no lock."""
+    """All subjects of this process. One owner, touched only between awaits: no lock.
+
+    Each of several workers gives out its part of a limit.
+    """
 
     # Subjects that have been quiet for a window are dropped when this many are known, and again at each doubling.
     SWEEP_AT = 10_000
 
-    def __init__(self) -> None:
+    def __init__(self, worker: int = 0, workers: int = 1) -> None:
+        self._worker = worker
+        self._workers = workers
         self._logs: dict[str, SubjectLog] = {}
         self._sweep_at = self.SWEEP_AT
 
@@ -155,9 +160,11 @@ class Limiter:
             if log is None:
                 log = self._logs[item.subject] = SubjectLog()
             log.forget_before(horizon)
-            refusal = log.refusal(item.limits, item.tokens, now)
+            limits = share(item.limits, self._worker, self._workers)
+            refusal = log.refusal(limits, item.tokens, now)
             if refusal is not None:
-                return replace(refusal, subject=item.subject)
+                # The caller is told of the key's limit, not of this worker's part of it.
+                return replace(refusal, subject=item.subject, limit=getattr(item.limits, refusal.which))
             logs.append(log)
         held = []
         for log, item in zip(logs, items, strict=True):

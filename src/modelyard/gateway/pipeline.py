@@ -7,13 +7,14 @@
 SQL. The first events from upstream are the commit point: before them the next target may be tried, after them never.
 """
 
+import asyncio
 import random
 import time
 from datetime import datetime
 from functools import lru_cache
 from typing import NamedTuple
 
-from modelyard.canonical.record import ERROR, LEFT, OK, CallRecord
+from modelyard.canonical.record import ERROR, OK, CallRecord
 from modelyard.canonical.snapshot import Limits, Model, Principal, Published, Snapshot, Target
 from modelyard.core.errors import Kind, Problem
 from modelyard.core.raw import Fields
@@ -23,7 +24,7 @@ from modelyard.gateway.dry_run import explain
 from modelyard.gateway.gate import authenticate, authorise, find, resolve
 from modelyard.gateway.journal import Journal
 from modelyard.gateway.limits import Item, Limiter, Refusal, Reservation
-from modelyard.gateway.relay import OpenStream, open_stream, streams
+from modelyard.gateway.relay import OpenStream, how_cancelled, open_stream, streams
 from modelyard.gateway.upstream_errors import cleaned, problem_of
 from modelyard.policy.access import in_scope, may_use
 from modelyard.policy.presets import fill_in
@@ -115,8 +116,8 @@ class Pipeline:
         except Exception:
             books.close(ERROR, None, error=Problem(Kind.INTERNAL, ""))
             raise
-        except BaseException:
-            books.close(LEFT, None)  # cancelled: the caller is gone, or the server is ending
+        except asyncio.CancelledError as cancelled:
+            books.close(how_cancelled(cancelled), None)
             raise
 
     async def _answer(self, call: Call, attempts: list[Attempt], books: OpenBooks) -> Reply:

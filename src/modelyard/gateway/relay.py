@@ -1,13 +1,15 @@
 """A stream on its way from a backend to a caller: opened until its first events are there, then passed on to its end."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 
-from modelyard.canonical.record import ERROR, LEFT, OK
+from modelyard.canonical.record import CUT, ERROR, LEFT, OK
 from modelyard.canonical.snapshot import Target
 from modelyard.core import log
 from modelyard.core.errors import Kind, Problem
 from modelyard.dialects.dialect import Dialect, StreamTap
 from modelyard.gateway.books import OpenBooks
+from modelyard.gateway.call import CLIENT_LEFT
 from modelyard.gateway.upstream_errors import cleaned
 from modelyard.upstream.client import Answer
 
@@ -56,6 +58,9 @@ class OpenStream:
                 status, problem = ERROR, fault
                 fault.message = cleaned(fault.message, target)
                 yield dialect.write_stream_error(fault)
+        except asyncio.CancelledError as cancelled:
+            status = how_cancelled(cancelled)
+            raise
         except Exception as error:  # noqa: BLE001 - ours: the caller gets a proper end, the log the details
             _log.exception("a stream failed inside the gateway", call=books.record.id, error=type(error).__name__)
             status, problem = ERROR, Problem(Kind.INTERNAL, "Modelyard failed while it passed this stream on.")
@@ -63,6 +68,11 @@ class OpenStream:
         finally:
             self._answer.abort()
             books.close(status, tap.usage, tap.deltas, problem)
+
+
+def how_cancelled(cancelled: asyncio.CancelledError) -> str:
+    """Whether the caller went away or the server is ending."""
+    return LEFT if CLIENT_LEFT in cancelled.args else CUT
 
 
 def _check(tap: StreamTap) -> None:

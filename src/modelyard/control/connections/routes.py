@@ -52,7 +52,7 @@ def router(defaults: Timeouts) -> APIRouter:
         """Make a connection and ask it for its models. It is made even when it does not answer yet."""
         control = context.control
         given = form.model_dump(exclude_unset=True)
-        row = await service.add(control.changes, control.seal, context.actor, given, defaults)
+        row = await service.add(control.changes, control.seal, context.actor, given, defaults, _declared(context))
         return await _with_offer(context, row)
 
     @routes.patch("/{connection_id}")
@@ -61,7 +61,9 @@ def router(defaults: Timeouts) -> APIRouter:
         control = context.control
         _writable(context, connection_id)
         given = form.model_dump(exclude_unset=True)
-        row = await service.update(control.changes, control.seal, context.actor, connection_id, given, defaults)
+        row = await service.update(
+            control.changes, control.seal, context.actor, connection_id, given, defaults, _declared(context)
+        )
         return await _with_offer(context, row)
 
     @routes.delete("/{connection_id}")
@@ -90,6 +92,10 @@ def router(defaults: Timeouts) -> APIRouter:
 async def _with_offer(context: Context, row: ConnectionRow) -> Connection:
     offer = await context.control.discovery.refresh_connection(row) if row.enable else Offer()
     return _shown(row, offer)
+
+
+def _declared(context: Context) -> list[str]:
+    return [row.name for row in context.control.declared.connections]
 
 
 def _find(context: Context, connection_id: str) -> ConnectionRow:

@@ -1,7 +1,7 @@
 """Connections: made, changed, removed. Every value is checked here, whichever way it came in."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -98,7 +98,9 @@ def _unmasked_headers(given: Mapping[str, str], known: Mapping[str, str]) -> dic
         if not _HEADER_NAME.fullmatch(name) or name.lower() in FORBIDDEN_HEADERS:
             raise Problem(Kind.MALFORMED, f"headers: {name[:50]!r} cannot be set.", param="headers")
         _check_header_value("headers", value)
-        headers[name] = known.get(name, "") if is_masked(value) else value
+        if is_masked(value) and name not in known:
+            raise Problem(Kind.MALFORMED, f"headers: the masked value of {name} matches none.", param="headers")
+        headers[name] = known[name] if is_masked(value) else value
     return headers
 
 
@@ -156,16 +158,26 @@ def _noted(row: ConnectionRow) -> dict[str, Any]:
     return {name: value[name] for name in NOTED}
 
 
+def _free_name(name: str, holder: str | None, declared: Collection[str], own_id: str) -> None:
+    """Raises Problem CONFLICT when another connection, stored or declared, has that name."""
+    if name in declared or holder not in (None, own_id):
+        raise Problem(Kind.CONFLICT, f"There is a connection named {name!r} already.", param="name")
+
+
 async def add(
-    changes: Changes, seal: Seal, actor: Actor, given: Mapping[str, Any], defaults: Timeouts
+    changes: Changes,
+    seal: Seal,
+    actor: Actor,
+    given: Mapping[str, Any],
+    defaults: Timeouts,
+    declared: Collection[str] = (),
 ) -> ConnectionRow:
-    """Make a connection. Raises Problem MALFORMED or CONFLICT."""
+    """Make a connection. `declared` are names that the configuration holds. Raises Problem MALFORMED or CONFLICT."""
     row = build(ConnectionRow(id=ids.row_id(), name="", kind="", base_url="", flavour=""), given, defaults)
     moment = now()
     row = replace(row, created_at=moment, updated_at=moment)
     async with changes.begin(actor) as change:
-        if await queries.id_of_name(change.connection, row.name) is not None:
-            raise Problem(Kind.CONFLICT, f"There is a connection named {row.name!r} already.", param="name")
+        _free_name(row.name, await queries.id_of_name(change.connection, row.name), declared, row.id)
         await queries.add(change.connection, row, seal)
         await change.audit("connection.created", row.id, changes=difference({}, _noted(row)))
         change.publish()
@@ -173,7 +185,13 @@ async def add(
 
 
 async def update(
-    changes: Changes, seal: Seal, actor: Actor, connection_id: str, given: Mapping[str, Any], defaults: Timeouts
+    changes: Changes,
+    seal: Seal,
+    actor: Actor,
+    connection_id: str,
+    given: Mapping[str, Any],
+    defaults: Timeouts,
+    declared: Collection[str] = (),
 ) -> ConnectionRow:
     """Change a connection; fields that are left out keep their value. Raises Problem."""
     async with changes.begin(actor) as change:
@@ -181,9 +199,7 @@ async def update(
         if old is None:
             raise Problem(Kind.NOT_FOUND, "There is no such connection.")
         row = replace(build(old, given, defaults), updated_at=now())
-        named = await queries.id_of_name(change.connection, row.name)
-        if named not in (None, row.id):
-            raise Problem(Kind.CONFLICT, f"There is a connection named {row.name!r} already.", param="name")
+        _free_name(row.name, await queries.id_of_name(change.connection, row.name), declared, row.id)
         await queries.replace(change.connection, row, seal)
         await change.audit("connection.updated", row.id, changes=difference(_noted(old), _noted(row)))
         change.publish()

@@ -24,7 +24,7 @@ class NewKey(BaseModel):
     user_id: str | None = None
     models: list[str] | None = Field(None, max_length=1000)
     dialects: list[Literal["openai", "anthropic", "ollama"]] | None = None
-    expires_at: int | None = Field(None, description="Unix seconds")
+    expires_at: int | None = Field(None, ge=0, le=10**11, description="Unix seconds")
     limits: KeyLimits = Field(default_factory=lambda: KeyLimits.model_validate({}))
 
 

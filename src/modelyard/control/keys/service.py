@@ -66,14 +66,10 @@ def confined(wanted: Sequence[str] | None, own: frozenset[str] | None, field: st
         raise Problem(Kind.FORBIDDEN, f"A confined key cannot make one with more {field} than its own.", param=field)
 
 
-def within(wanted: Limits, own: Limits) -> None:
-    """A key with limits cannot make one without them. Raises Problem FORBIDDEN."""
-    for field in ("rpm", "tpm", "concurrency"):
-        bound, asked = getattr(own, field), getattr(wanted, field)
-        if bound is not None and (asked is None or asked > bound):
-            raise Problem(
-                Kind.FORBIDDEN, f"A key limited to {bound} {field} cannot make one with more.", param=f"limits.{field}"
-            )
+def unlimited(own: Limits) -> None:
+    """A key with limits cannot make keys: together they would exceed them. Raises Problem FORBIDDEN."""
+    if own != UNLIMITED:
+        raise Problem(Kind.FORBIDDEN, "A key with limits cannot make keys; sign in, or use a key without limits.")
 
 
 async def revoke(changes: Changes, actor: Actor, key_id: str, *, owner_id: str | None) -> None:

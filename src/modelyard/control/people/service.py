@@ -81,11 +81,10 @@ async def sign_in(
 ) -> tuple[str, UserRow]:
     """(token, user). Raises Problem UNAUTHENTICATED, or RATE_LIMITED after too many failures."""
     email = email.strip().lower()[:254]
-    throttle.check(email, address)
+    throttle.attempt(email, address)
     async with changes.database.read() as connection:
         found = await queries.by_email(connection, email)
     if not await passwords.verified(found["password_hash"] if found is not None else None, password) or found is None:
-        throttle.failed(email, address)
         raise Problem(Kind.UNAUTHENTICATED, "The e-mail address or the password is wrong.")
     throttle.succeeded(email, address)
     user = UserRow(id=found["id"], email=found["email"], name=found["name"], role=found["role"])

@@ -7,7 +7,6 @@ from modelyard.control.people.routes import set_cookie
 from modelyard.control.people.throttle import SignInThrottle
 from modelyard.control.setup import service
 from modelyard.control.setup.schemas import SetUp, SetUpDone
-from modelyard.core.errors import Kind, Problem
 
 
 def router(throttle: SignInThrottle) -> APIRouter:
@@ -18,21 +17,16 @@ def router(throttle: SignInThrottle) -> APIRouter:
     async def set_up(form: SetUp, request: Request, response: Response, parts: Parts) -> SetUpDone:
         """Make the first administrator with the one-time link's token."""
         address = request.client.host if request.client else ""
-        throttle.check("setup", address)
-        try:
-            user, token, key = await service.set_up(
-                parts.changes,
-                parts.seal,
-                token=form.token,
-                email=form.email,
-                password=form.password,
-                address=address,
-                session_seconds=parts.session_seconds,
-            )
-        except Problem as problem:
-            if problem.kind is Kind.FORBIDDEN:
-                throttle.failed("setup", address)
-            raise
+        user, token, key = await service.set_up(
+            parts.changes,
+            parts.seal,
+            throttle,
+            token=form.token,
+            email=form.email,
+            password=form.password,
+            address=address,
+            session_seconds=parts.session_seconds,
+        )
         set_cookie(response, request, token, parts.session_seconds)
         return SetUpDone(token=token, id=user.id, email=user.email, name=user.name, role=user.role, key=key)
 

@@ -9,6 +9,7 @@ from modelyard.canonical.snapshot import ADMIN
 from modelyard.control.keys.service import add_key
 from modelyard.control.people import passwords, queries
 from modelyard.control.people.service import create_user, open_session
+from modelyard.control.people.throttle import SignInThrottle
 from modelyard.control.transaction import SYSTEM, Actor, Changes
 from modelyard.core.errors import Kind, Problem
 from modelyard.core.seal import Seal, new_token
@@ -17,6 +18,7 @@ from modelyard.db.schema import facts
 
 TOKEN = "setup-token"  # noqa: S105 - the name of a row
 FIRST_KEY = "first key"
+FIRST_ADMINISTRATOR = "first administrator"
 
 
 async def needed(database: Database) -> bool:
@@ -35,11 +37,21 @@ async def new_link(changes: Changes, seal: Seal) -> str:
 
 
 async def set_up(
-    changes: Changes, seal: Seal, *, token: str, email: str, password: str, address: str, session_seconds: int
+    changes: Changes,
+    seal: Seal,
+    throttle: SignInThrottle,
+    *,
+    token: str,
+    email: str,
+    password: str,
+    address: str,
+    session_seconds: int,
 ) -> tuple[UserRow, str, str]:
     """Make the first administrator. (user, session token, first API key). Raises Problem."""
-    passwords.check_length(password)
+    throttle.attempt(FIRST_ADMINISTRATOR, address)
     await _check(changes.database, seal, token)  # before the costly hash
+    throttle.succeeded(FIRST_ADMINISTRATOR, address)  # a right token may be tried with a better password
+    passwords.check_length(password)
     password_hash = await passwords.hashed(password)
     async with changes.begin(Actor(user_id="setup", address=address)) as change:
         # Of two who use the link at once, the second finds it gone.

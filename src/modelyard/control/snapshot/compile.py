@@ -1,6 +1,6 @@
 """Rows to snapshot. Pure: everything is given, nothing is fetched."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -12,7 +12,6 @@ from modelyard.canonical.snapshot import (
     PENDING,
     UNLIMITED,
     Connection,
-    Limits,
     Model,
     Preset,
     Principal,
@@ -42,10 +41,8 @@ class CompiledConnection:
     credentials: Sequence[tuple[str | None, tuple[tuple[str, str], ...]]]
 
 
-def compile_connection(
-    row: ConnectionRow, share: Callable[[Limits], Limits] = lambda limits: limits
-) -> CompiledConnection:
-    """One connection. Its base URL was checked when it was stored. `share` gives this process's part of a limit."""
+def compile_connection(row: ConnectionRow) -> CompiledConnection:
+    """One connection. Its base URL was checked when it was stored."""
     flavour = FLAVOURS[row.flavour]
     scheme, host, port, path = parse_base_url(row.base_url)
     own = {name.lower(): value for name, value in row.headers.items()}
@@ -69,7 +66,7 @@ def compile_connection(
             api_path=flavour.api_path,
             priority=row.priority,
             weight=row.weight,
-            limits=share(row.limits) if row.limits != UNLIMITED else None,
+            limits=row.limits if row.limits != UNLIMITED else None,
         ),
         flavour=flavour,
         credentials=[(key, request_headers(flavour.credential, key, own)) for key in (row.api_keys or (None,))],
@@ -259,13 +256,8 @@ def compile_principals(users: Iterable[UserRow]) -> dict[str, Principal]:
     }
 
 
-def compile_credentials(
-    rows: Iterable[CredentialRow], principals: Mapping[str, Principal], share: Callable[[Limits], Limits]
-) -> dict[bytes, Principal]:
-    """Digest to who it stands for. A credential whose owner is gone stands for nobody.
-
-    `share` gives this process's part of a limit.
-    """
+def compile_credentials(rows: Iterable[CredentialRow], principals: Mapping[str, Principal]) -> dict[bytes, Principal]:
+    """Digest to who it stands for. A credential whose owner is gone stands for nobody."""
     credentials: dict[bytes, Principal] = {}
     for row in rows:
         owner = principals.get(row.user_id)
@@ -281,7 +273,7 @@ def compile_credentials(
             credential_kind=row.kind,
             models=None if row.models is None else frozenset(row.models),
             dialects=None if row.dialects is None else frozenset(row.dialects),
-            limits=share(row.limits),
+            limits=row.limits,
             expires_at=row.expires_at,
         )
     return credentials

@@ -5,7 +5,7 @@ import gc
 from collections.abc import Callable, Mapping
 
 from modelyard.canonical.records import ConnectionRow, Declared, Offer
-from modelyard.canonical.snapshot import Limits, Published, Snapshot
+from modelyard.canonical.snapshot import Published, Snapshot
 from modelyard.control.snapshot.compile import (
     BaseModel,
     CompiledConnection,
@@ -45,7 +45,6 @@ class Publisher:
         fallback_model: str | None,
         open_catalogue: bool,
         preset_wins: bool,
-        share: Callable[[Limits], Limits],
         connections_changed: Callable[[], None],
     ) -> None:
         self._database = database
@@ -56,7 +55,6 @@ class Publisher:
         self._fallback_model = fallback_model
         self._open_catalogue = open_catalogue
         self._preset_wins = preset_wins
-        self._share = share
         self._connections_changed = connections_changed
         self._rows: Rows | None = None
         self._offers: Mapping[str, Offer] = {}
@@ -120,7 +118,7 @@ class Publisher:
         )
         self._published.snapshot = Snapshot(
             version=rows.version,
-            credentials=compile_credentials([*declared.credentials, *rows.credentials], principals, self._share),
+            credentials=compile_credentials([*declared.credentials, *rows.credentials], principals),
             models=models,
             connections={compiled.row.id: compiled.connection for compiled in connections},
             default_model=self._default_model,
@@ -139,9 +137,7 @@ class Publisher:
         for row in self.connections:
             known = self._compiled.get(row.id)
             try:
-                compiled[row.id] = (
-                    known if known is not None and known.row == row else compile_connection(row, self._share)
-                )
+                compiled[row.id] = known if known is not None and known.row == row else compile_connection(row)
             except (ValueError, KeyError) as error:
                 _log.error("a connection cannot be used", connection=row.name, error=str(error))
         self._compiled = compiled

@@ -1,5 +1,6 @@
 """`GET /api/v1/usage`: what was called, by whom, where it ran. Everyone sees their own, administrators everything."""
 
+import re
 import time
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -14,6 +15,8 @@ from modelyard.core.errors import Kind, Problem
 routes = APIRouter(tags=["usage"])
 
 FUTURE_MILLISECONDS = 86_400_000
+
+_SECONDS = re.compile(r"[0-9]{1,12}")
 
 
 class Usage(BaseModel):
@@ -36,12 +39,12 @@ async def usage(
     """Usage grouped by one dimension. `from` and `to` are dates, ISO 8601 times or Unix seconds; this month by default."""
     if group_by not in queries.DIMENSIONS:
         raise Problem(Kind.MALFORMED, f"group_by must be one of {', '.join(queries.DIMENSIONS)}.", param="group_by")
-    if after is not None and group_by in ("day", "hour") and not after.isdigit():
+    if after is not None and group_by in ("day", "hour") and not _SECONDS.fullmatch(after):
         raise Problem(Kind.MALFORMED, "after must be the `next` of an earlier answer.", param="after")
     this_month = datetime.now(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     first = _milliseconds("from", start) if start is not None else round(this_month.timestamp() * 1000)
     last = _milliseconds("to", end) if end is not None else round(time.time() * 1000) + FUTURE_MILLISECONDS
-    user_id = None if context.principal.is_admin else context.principal.user_id
+    user_id = None if context.principal.manages else context.principal.user_id
     async with context.control.ledger.read() as connection:
         found = await queries.report(
             connection, group_by, start=first, end=last, user_id=user_id, after=after, limit=limit + 1
@@ -63,7 +66,7 @@ async def usage(
 
 def _milliseconds(name: str, text: str) -> int:
     try:
-        if text.isdigit():
+        if _SECONDS.fullmatch(text):
             return int(text) * 1000
         moment = datetime.fromisoformat(text)
     except (ValueError, OverflowError):

@@ -4,6 +4,8 @@ from typing import Any
 
 from modelyard.core import raw
 
+MAX_NAME_LENGTH = 256
+
 
 class NotAList(ValueError):
     """The answer is not a list of models."""
@@ -15,7 +17,7 @@ def read_models(body: bytes) -> list[dict[str, Any]]:
     rows = value.get("data") if isinstance(value, dict) else value
     if not isinstance(rows, list):
         raise NotAList("the answer has no list of models in `data`")
-    return [row for row in rows if isinstance(row, dict) and isinstance(row.get("id"), str) and row["id"]]
+    return [row for row in rows if isinstance(row, dict) and _is_name(row.get("id"))]
 
 
 def read_tags(body: bytes) -> list[dict[str, Any]]:
@@ -25,7 +27,12 @@ def read_tags(body: bytes) -> list[dict[str, Any]]:
     if not isinstance(rows, list):
         raise NotAList("the answer has no list of models in `models`")
     named = ((row, row.get("model") or row.get("name")) for row in rows if isinstance(row, dict))
-    return [{**row, "id": name} for row, name in named if isinstance(name, str)]
+    return [{**row, "id": name} for row, name in named if _is_name(name)]
+
+
+def _is_name(value: Any) -> bool:
+    """A name that a header, a terminal and every database can hold. Others are passed over."""
+    return isinstance(value, str) and 0 < len(value) <= MAX_NAME_LENGTH and value.isprintable()
 
 
 def _value(body: bytes) -> Any:
