@@ -23,7 +23,7 @@ from bench.load import request_body
 from bench.processes import LOAD_CORE, Failed, clean_environment, pinned
 from bench.upstream import SECONDS_PER_FRAME
 
-FRAMES = 200
+FRAMES = 320
 START_SPREAD_SECONDS = 1.0
 LARGEST_GAP_SECONDS = 10 * SECONDS_PER_FRAME
 LARGEST_FIRST_FRAME_SECONDS = 0.5

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import os
 import signal
 import socket
@@ -38,12 +39,11 @@ def run(settings: Settings, environment: dict[str, str], make_client: Callable[[
 
     `make_client` lets the benchmark put another client behind the seam.
     """
-    link = _run(_prepare(settings))
-    listener = _listen(settings)
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    address = f"http://{host}:{listener.getsockname()[1]}{settings.base_path}"
-    _greet(address, link)
-    with listener:
+    with _listen(settings) as listener:  # first: a start by mistake fails here, before it changes anything
+        link = _run(_prepare(settings))
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        address = f"http://{host}:{listener.getsockname()[1]}{settings.base_path}"
+        _greet(address, link)
         if settings.workers == 1:
             _run(_serve(settings, listener, make_client, None, 0))
         else:
@@ -65,8 +65,6 @@ async def _prepare(settings: Settings) -> str | None:
         changes = Changes(stores.database, _nothing)
         if settings.admin_email and settings.admin_password:
             await ensure_administrator(changes, email=settings.admin_email, password=settings.admin_password)
-        elif settings.admin_email or settings.admin_password:
-            raise SettingsError("MODELYARD_ADMIN_EMAIL and MODELYARD_ADMIN_PASSWORD must be set together.")
         if not await setup.needed(stores.database) or settings.admin_api_key is not None:
             return None
         if not settings.is_loopback and not settings.setup_link:
@@ -91,13 +89,18 @@ def _listen(settings: Settings) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((settings.host, settings.port))
-    except OSError as error:
+        listener.listen(BACKLOG)
+    except (OSError, UnicodeError) as error:
         listener.close()
+        reason = error.strerror if isinstance(error, OSError) else "not a host name"
+        if not isinstance(error, OSError) or isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+            raise SettingsError(
+                f"MODELYARD_HOST: {settings.host} is not an address of this machine ({reason}). "
+                "Example: MODELYARD_HOST=127.0.0.1"
+            ) from None
         raise SettingsError(
-            f"MODELYARD_PORT: {settings.host}:{settings.port} cannot be used ({error.strerror}). "
-            "Example: MODELYARD_PORT=8485"
+            f"MODELYARD_PORT: {settings.host}:{settings.port} cannot be used ({reason}). Example: MODELYARD_PORT=8485"
         ) from None
-    listener.listen(BACKLOG)
     listener.setblocking(False)
     listener.set_inheritable(True)
     return listener
@@ -209,7 +212,9 @@ class Supervisor:
             while not self._ending:
                 for number in range(self._settings.workers):
                     self._keep(number, read_end)
-                time.sleep(RESPAWN_SECONDS / 5)
+                self._pause(RESPAWN_SECONDS / 5)
+            self._listener.close()  # else what connects now would wait for nobody
+            self._end()  # again, for a worker that was being started when the signal came
             for worker in self._workers.values():
                 worker.wait()
         finally:
@@ -222,12 +227,18 @@ class Supervisor:
             return
         if worker is not None:
             _log.error("a worker ended and is started again", worker=number, exit_code=worker.returncode)
-            time.sleep(RESPAWN_SECONDS)
+            self._pause(RESPAWN_SECONDS)
         descriptor = self._listener.fileno()
         command = [sys.executable, "-m", "modelyard", WORKER_FLAG, str(number), str(descriptor), str(life_line)]
         self._workers[number] = subprocess.Popen(  # noqa: S603 - our own command line, numbers only
             command, pass_fds=(descriptor, life_line), env=self._environment
         )
+
+    def _pause(self, seconds: float) -> None:
+        """Sleep, but not on when the end has begun: a signal does not wake a sleeper for good."""
+        until = time.monotonic() + seconds
+        while not self._ending and time.monotonic() < until:
+            time.sleep(0.1)
 
     def _end(self) -> None:
         self._ending = True

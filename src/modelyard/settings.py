@@ -32,6 +32,16 @@ def _listed(separator: str) -> BeforeValidator:
     return BeforeValidator(split)
 
 
+def is_secret_enough(secret_key: str) -> bool:
+    """True for a secret key, or for several with commas between, of which each is long enough."""
+    return secret_key.isascii() and all(len(part.strip()) >= MIN_SECRET_LENGTH for part in secret_key.split(","))
+
+
+def is_sendable(key: str) -> bool:
+    """True for an API key that a caller can send in a header as it is."""
+    return key.isascii() and key.isprintable() and key == key.strip()
+
+
 Semicolons = Annotated[list[str], _listed(";")]
 Commas = Annotated[list[str], _listed(",")]
 Port = Annotated[int, Field(ge=0, le=65_535)]
@@ -221,8 +231,20 @@ class Settings(BaseModel):
     @field_validator("secret_key")
     @classmethod
     def _each_long_enough(cls, value: str | None) -> str | None:
-        if value is not None and any(len(part.strip()) < MIN_SECRET_LENGTH for part in value.split(",")):
-            raise ValueError(f"each key in it must have at least {MIN_SECRET_LENGTH} characters")
+        if value is not None and not is_secret_enough(value):
+            raise ValueError(f"each key in it must have at least {MIN_SECRET_LENGTH} characters, all of them ASCII")
+        return value
+
+    @field_validator("admin_email")
+    @classmethod
+    def _an_address(cls, value: str | None) -> str | None:
+        return None if value is None else email_address(value)
+
+    @field_validator("admin_api_key")
+    @classmethod
+    def _fits_a_header(cls, value: str | None) -> str | None:
+        if value is not None and not is_sendable(value):
+            raise ValueError(NOT_SENDABLE)
         return value
 
     @field_validator("trusted_proxies")
@@ -249,6 +271,11 @@ def read_environment(directory: Path | None = None) -> dict[str, str]:
     return {name: value for name, value in {**file, **os.environ}.items() if value}
 
 
+def switched_off() -> dict[str, str]:
+    """The names that the process's environment sets to nothing: a worker must get them too, for it reads `.env` again."""
+    return {name: value for name, value in os.environ.items() if not value}
+
+
 def load(overrides: Mapping[str, Any], environment: Mapping[str, str]) -> Settings:
     """Settings from the environment, with the command line's options (by field name) over them. Raises SettingsError."""
     numbered = sorted(
@@ -259,11 +286,17 @@ def load(overrides: Mapping[str, Any], environment: Mapping[str, str]) -> Settin
     values["openai_numbered_keys"] = [value for _, value in numbered]
     values.update({name: value for name, value in overrides.items() if value is not None})
     try:
-        return Settings.model_validate(values)
+        settings = Settings.model_validate(values)
     except ValidationError as error:
         raise SettingsError(
             "\n".join(_told(fault["loc"], fault["msg"], fault.get("input")) for fault in error.errors())
         ) from None
+    if (settings.admin_email is None) != (settings.admin_password is None):
+        raise SettingsError(
+            "MODELYARD_ADMIN_EMAIL and MODELYARD_ADMIN_PASSWORD must be set together. "
+            "Example: MODELYARD_ADMIN_EMAIL=you@example.com and MODELYARD_ADMIN_PASSWORD=at least 8 characters"
+        )
+    return settings
 
 
 # Names that ask for protection which is not there yet: silence would be dangerous.

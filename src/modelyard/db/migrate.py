@@ -1,16 +1,17 @@
 """Migrations: run at start, with a copy of a SQLite file made before. A database that cannot be migrated is not served."""
 
 import asyncio
+import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Connection, column, inspect, select, table
-from sqlalchemy.exc import SQLAlchemyError
 
 from modelyard.core import log
-from modelyard.db.engine import Database
+from modelyard.db.engine import Database, words_of
 
 _log = log.get(__name__)
 
@@ -68,9 +69,10 @@ async def upgrade(database: Database, line: Line, backups: Path) -> bool:
             )
         backup = await _back_up(database, line, backups, current) if current is not None else None
         await _move(database, line, lambda command, config: command.upgrade(config, "head"))
-    except SQLAlchemyError as error:
-        reason = str(error.__cause__ or error)
-        raise MigrationFailed(f"The {line.name} database cannot be migrated: {reason}") from error
+    except MigrationFailed:
+        raise
+    except Exception as error:  # a migration may raise anything
+        raise MigrationFailed(f"The {line.name} database cannot be migrated: {words_of(error)}") from error
     _log.info("database migrated", database=line.name, revision=line.head, backup=str(backup) if backup else None)
     return True
 
@@ -91,25 +93,37 @@ async def _move(database: Database, line: Line, step: Callable[..., None]) -> No
     def run(connection: Connection) -> None:
         config.attributes["connection"] = connection
         step(command, config)
+        if database.is_sqlite and connection.exec_driver_sql("PRAGMA foreign_key_check").first() is not None:
+            raise MigrationFailed(f"The {line.name} database cannot be migrated: a row would refer to one that is gone.")
 
-    async with database.write() as connection:
-        await connection.run_sync(run)
+    # SQLite changes a table by making it anew, and dropping the old one would delete what refers to it.
+    mover = Database(database.url, references=False)
+    try:
+        async with mover.write() as connection:
+            await connection.run_sync(run)
+    finally:
+        await mover.close()
 
 
 async def _back_up(database: Database, line: Line, backups: Path, current: str) -> Path | None:
-    """A copy of a SQLite file beside it; PostgreSQL's backups are its operator's."""
+    """A copy of a SQLite file; PostgreSQL's backups are its operator's."""
     if not database.is_sqlite or not database.url.database:
         return None
-    target = await asyncio.to_thread(_backup_path, line, backups, current)
-    async with database.engine.connect() as connection:
-        plain = await connection.execution_options(isolation_level="AUTOCOMMIT")
-        await plain.exec_driver_sql("VACUUM INTO ?", (str(target),))
-    return target
+    return await asyncio.to_thread(_copy, Path(database.url.database), line, backups, current)
 
 
-def _backup_path(line: Line, backups: Path, current: str) -> Path:
-    """Where the next backup goes; the oldest ones make room for it."""
-    backups.mkdir(parents=True, exist_ok=True)
-    for old in sorted(backups.glob(f"{line.name}-*.db"))[: 1 - KEPT_BACKUPS]:
+def _copy(file: Path, line: Line, backups: Path, current: str) -> Path:
+    """Copy a database, and let the oldest copies go. A copy has its name only when it is whole."""
+    backups.mkdir(parents=True, exist_ok=True, mode=0o700)
+    target = backups / f"{line.name}-{current}-{time.strftime('%Y%m%d-%H%M%S')}-{time.time_ns() % 10**9:09d}.db"
+    begun = target.with_suffix(".part")
+    try:
+        with closing(sqlite3.connect(file)) as source, closing(sqlite3.connect(begun)) as copy:
+            source.backup(copy)
+            copy.execute("PRAGMA journal_mode=DELETE")  # one file, complete in itself
+        begun.rename(target)
+    finally:
+        begun.unlink(missing_ok=True)
+    for old in sorted(backups.glob(f"{line.name}-*.db"), key=lambda path: path.stat().st_mtime_ns)[:-KEPT_BACKUPS]:
         old.unlink()
-    return backups / f"{line.name}-{current}-{time.strftime('%Y%m%d-%H%M%S')}.db"
+    return target

@@ -25,6 +25,7 @@ class NewKey(BaseModel):
     models: list[str] | None = Field(None, max_length=1000)
     dialects: list[Literal["openai", "anthropic", "ollama"]] | None = None
     expires_at: int | None = Field(None, ge=0, le=10**11, description="Unix seconds")
+    budget: None = Field(None, description="Money cannot be limited yet: prices are not known. Must be null.")
     limits: KeyLimits = Field(default_factory=lambda: KeyLimits.model_validate({}))
 
 
