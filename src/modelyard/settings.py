@@ -14,6 +14,9 @@ from typing import Annotated, Any, Literal
 from dotenv import dotenv_values
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
+from modelyard.core.errors import Problem
+from modelyard.policy.credentials import MAX_TOKEN_LENGTH
+
 MIN_ADMIN_KEY_LENGTH = 32
 MIN_SECRET_LENGTH = 32
 
@@ -34,12 +37,26 @@ def _listed(separator: str) -> BeforeValidator:
 
 def is_secret_enough(secret_key: str) -> bool:
     """True for a secret key, or for several with commas between, of which each is long enough."""
-    return secret_key.isascii() and all(len(part.strip()) >= MIN_SECRET_LENGTH for part in secret_key.split(","))
+    return all(len(part.strip()) >= MIN_SECRET_LENGTH for part in secret_key.split(","))
 
 
-def is_sendable(key: str) -> bool:
-    """True for an API key that a caller can send in a header as it is."""
-    return key.isascii() and key.isprintable() and key == key.strip()
+def email_address(value: str) -> str:
+    """The address in lower case. Raises ValueError."""
+    from modelyard.control.people.service import checked_email  # it brings the database along; few settings name one
+
+    try:
+        return checked_email(value)
+    except Problem:
+        raise ValueError("it is not an e-mail address") from None
+
+
+def sendable_key(value: str) -> str:
+    """An API key that a caller can send in a header as it is. Raises ValueError."""
+    if not value.isascii() or not value.isprintable() or value != value.strip() or len(value) > MAX_TOKEN_LENGTH:
+        raise ValueError(
+            f"a header cannot carry it: use at most {MAX_TOKEN_LENGTH} ASCII characters, without spaces around them"
+        )
+    return value
 
 
 Semicolons = Annotated[list[str], _listed(";")]
@@ -232,7 +249,7 @@ class Settings(BaseModel):
     @classmethod
     def _each_long_enough(cls, value: str | None) -> str | None:
         if value is not None and not is_secret_enough(value):
-            raise ValueError(f"each key in it must have at least {MIN_SECRET_LENGTH} characters, all of them ASCII")
+            raise ValueError(f"each key in it must have at least {MIN_SECRET_LENGTH} characters")
         return value
 
     @field_validator("admin_email")
@@ -243,9 +260,7 @@ class Settings(BaseModel):
     @field_validator("admin_api_key")
     @classmethod
     def _fits_a_header(cls, value: str | None) -> str | None:
-        if value is not None and not is_sendable(value):
-            raise ValueError(NOT_SENDABLE)
-        return value
+        return None if value is None else sendable_key(value)
 
     @field_validator("trusted_proxies")
     @classmethod

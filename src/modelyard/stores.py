@@ -1,16 +1,20 @@
 """The stores of one installation: its secret, its databases, what is declared. Opened alike by server and command line."""
 
+import errno
 import os
 import secrets
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+
+from sqlalchemy.exc import ArgumentError
 
 from modelyard.canonical.records import Declared
 from modelyard.core.seal import Seal
 from modelyard.db import migrate
-from modelyard.db.engine import Database, parse_url, sqlite_url
+from modelyard.db.engine import Database, Unreachable, parse_url, sqlite_url
 from modelyard.declared import default_timeouts, from_environment
-from modelyard.settings import Settings, SettingsError, read_environment
+from modelyard.settings import MIN_SECRET_LENGTH, Settings, SettingsError, is_secret_enough, read_environment
 from modelyard.yardfile import read as read_yard_file
 
 
@@ -29,7 +33,15 @@ class Stores:
         return self.settings.data_dir / "journal"
 
     async def migrate(self) -> bool:
-        """Bring both databases to the newest revision. True when there was something to do. Raises MigrationFailed."""
+        """Bring both databases to the newest revision. True when there was something to do.
+
+        Raises MigrationFailed, and SettingsError when the database of DATABASE_URL cannot be reached.
+        """
+        if self.settings.database_url:
+            try:
+                await self.database.reach()
+            except Unreachable as error:
+                raise _wrong_url(f"the database cannot be reached ({error})") from None
         backups = self.settings.data_dir / "backups"
         moved = await migrate.upgrade(self.database, migrate.MAIN, backups)
         return await migrate.upgrade(self.ledger, migrate.LEDGER, backups) or moved
@@ -45,26 +57,37 @@ def open_stores(settings: Settings) -> Stores:
     folder = settings.data_dir
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _check_writable(folder)
         seal = Seal(settings.secret_key or _kept_secret(folder / "secret-key"))
     except OSError as error:
         raise SettingsError(
-            f"MODELYARD_DATA_DIR: {folder} cannot be written ({error.strerror}). Example: MODELYARD_DATA_DIR=data"
+            f"MODELYARD_DATA_DIR: {error.filename or folder} cannot be written ({error.strerror}). "
+            "Example: MODELYARD_DATA_DIR=data"
         ) from None
     declared = _declared(settings, seal)
     try:
         database = Database(
             parse_url(settings.database_url) if settings.database_url else sqlite_url(folder / "modelyard.db")
         )
-    except ValueError as error:
-        raise SettingsError(
-            f"DATABASE_URL: {error}. Example: DATABASE_URL=postgresql://user:password@host/modelyard"
-        ) from None
+    except (ValueError, ArgumentError) as error:
+        raise _wrong_url(str(error)) from None
     except ModuleNotFoundError:
         raise SettingsError(
             "DATABASE_URL: PostgreSQL needs an extra package. Install it with: pip install 'modelyard[postgres]'"
         ) from None
     ledger = Database(sqlite_url(folder / "ledger.db")) if database.is_sqlite else database
     return Stores(settings=settings, seal=seal, database=database, ledger=ledger, declared=declared)
+
+
+def _wrong_url(fault: str) -> SettingsError:
+    return SettingsError(f"DATABASE_URL: {fault}. Example: DATABASE_URL=postgresql://user:password@host/modelyard")
+
+
+def _check_writable(folder: Path) -> None:
+    """Raises OSError. A disk that fails is mounted read-only, and SQLite would say so much later."""
+    for path in (folder, folder / "modelyard.db", folder / "ledger.db", folder / "journal"):
+        if path.exists() and not os.access(path, os.W_OK):
+            raise PermissionError(errno.EACCES, "read-only", str(path))
 
 
 def _declared(settings: Settings, seal: Seal) -> Declared:
@@ -82,12 +105,35 @@ def _declared(settings: Settings, seal: Seal) -> Declared:
 
 
 def _kept_secret(path: Path) -> str:
-    """The secret key of this data directory, made at first use. Readable by its owner only."""
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_text(encoding="ascii").strip()
-    secret = secrets.token_urlsafe(48)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(secret)
+    """The secret key of this data directory, made at first use. Readable by its owner only. Raises SettingsError."""
+    if not path.exists():
+        _make_secret(path)
+    secret = path.read_text(encoding="ascii", errors="replace").strip()
+    if not secret.isascii() or not is_secret_enough(secret):
+        raise SettingsError(
+            f"{path}: it holds no secret key of at least {MIN_SECRET_LENGTH} ASCII characters. Put the right one back, or "
+            "remove the file for a new one when there is no database yet."
+        )
     return secret
+
+
+def _make_secret(path: Path) -> None:
+    """Written aside and then given its name: a full disk leaves no empty key, and of two processes one makes it."""
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}-")
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_urlsafe(48))
+            file.flush()
+            os.fsync(file.fileno())
+        _name(Path(name), path)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _name(made: Path, path: Path) -> None:
+    try:
+        path.hardlink_to(made)
+    except FileExistsError:
+        pass  # another process was first
+    except OSError:  # a file system without links
+        made.rename(path)

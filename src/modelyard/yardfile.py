@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
 
 from modelyard.canonical.endpoint import Timeouts
 from modelyard.canonical.records import FILE, ConnectionRow, CredentialRow, Declared, GrantRow, ModelRow, UserRow
@@ -22,9 +22,26 @@ from modelyard.core.clock import now
 from modelyard.core.errors import Problem
 from modelyard.core.seal import Seal, mask
 from modelyard.policy.presets import BadParameter, read_preset
-from modelyard.settings import MIN_ADMIN_KEY_LENGTH, SettingsError
+from modelyard.settings import MIN_ADMIN_KEY_LENGTH, SettingsError, email_address, sendable_key
+
+_REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 Id = Annotated[str, Field(min_length=1, max_length=256)]
+Email = Annotated[str, Field(max_length=254), AfterValidator(email_address)]
+# The schema is for the file as it is written, where a reference to the environment stands for the key.
+Key = Annotated[
+    str,
+    Field(min_length=MIN_ADMIN_KEY_LENGTH),
+    AfterValidator(sendable_key),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "minLength": MIN_ADMIN_KEY_LENGTH},
+                {"type": "string", "pattern": _REFERENCE.pattern},
+            ]
+        }
+    ),
+]
 
 
 class YardConnection(ConnectionFields):
@@ -41,7 +58,7 @@ class YardKey(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: str = Field(min_length=1, max_length=100)
-    key: str = Field(min_length=MIN_ADMIN_KEY_LENGTH)
+    key: Key
     models: list[str] | None = None
     dialects: list[Literal["openai", "anthropic", "ollama"]] | None = None
     expires_at: int | None = Field(None, description="Unix seconds")
@@ -53,7 +70,7 @@ class YardUser(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    email: str = Field(max_length=254)
+    email: Email
     name: str = ""
     role: Literal["pending", "user", "admin"] = "user"
     keys: list[YardKey] = []
@@ -87,9 +104,6 @@ class Yard(BaseModel):
     models: list[YardModel] = []
 
 
-_REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-
-
 def read(path: Path, environment: Mapping[str, str], seal: Seal, timeouts: Timeouts) -> Declared:
     """What a file declares. Raises SettingsError with the place and the fault."""
     try:
@@ -101,14 +115,52 @@ def read(path: Path, environment: Mapping[str, str], seal: Seal, timeouts: Timeo
     except UnicodeDecodeError:
         raise SettingsError(f"{path}: it is not UTF-8 text.") from None
     try:
-        content = yaml.safe_load(text)
+        content = _content(text)
         yard = Yard.model_validate(_with_references(content or {}, environment, path))
-    except yaml.YAMLError as error:
-        raise SettingsError(f"{path}: it is not YAML: {' '.join(str(error).split())}.") from None
+    except yaml.MarkedYAMLError as error:  # told without the lines around the fault: they may hold a key
+        line = f" (line {error.problem_mark.line + 1})" if error.problem_mark else ""
+        raise SettingsError(f"{path}: it is not YAML: {error.problem}{line}.") from None
     except ValidationError as error:
-        faults = [f"{path}: {'.'.join(map(str, fault['loc']))}: {fault['msg']}." for fault in error.errors()]
+        faults = [f"{path}: {_place(fault['loc'])}{_reason(fault['msg'])}." for fault in error.errors()]
         raise SettingsError("\n".join(faults)) from None
+    except (yaml.YAMLError, ValueError) as error:
+        raise SettingsError(f"{path}: it is not YAML: {' '.join(str(error).split())}.") from None
+    except RecursionError:
+        raise SettingsError(f"{path}: it is nested too deep; does an anchor hold itself?") from None
     return _declared(yard, path, seal, timeouts)
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    return f"{'.'.join(map(str, location))}: " if location else ""
+
+
+def _reason(message: str) -> str:
+    return message.removeprefix("Value error, ")
+
+
+def _content(text: str) -> Any:
+    """What `yaml.safe_load` yields; but a key that is given twice in one mapping is a fault."""
+    loader = yaml.SafeLoader(text)
+    try:
+        node = loader.get_single_node()
+        _no_twin_keys(node)
+        return None if node is None else loader.construct_document(node)
+    finally:
+        loader.dispose()
+
+
+def _no_twin_keys(node: yaml.Node | None) -> None:
+    if isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            _no_twin_keys(item)
+    elif isinstance(node, yaml.MappingNode):
+        known = set()
+        for key, value in node.value:
+            name = (key.tag, str(key.value))
+            if name in known:
+                raise yaml.MarkedYAMLError(problem=f"{key.value} is there more than once", problem_mark=key.start_mark)
+            known.add(name)
+            _no_twin_keys(value)
 
 
 def _with_references(value: Any, environment: Mapping[str, str], path: Path) -> Any:
@@ -129,19 +181,20 @@ def _with_references(value: Any, environment: Mapping[str, str], path: Path) -> 
 
 
 def _declared(yard: Yard, path: Path, seal: Seal, timeouts: Timeouts) -> Declared:
-    by_email = {user.email.lower(): f"file-{user.email.lower()}" for user in yard.users}
+    _check_users(yard.users, path)
+    by_email = {user.email: f"file-{user.email}" for user in yard.users}
     models, grants = _models(yard, path, by_email)
     return Declared(
         connections=_connections(yard, path, timeouts),
         users=[
-            UserRow(id=by_email[user.email.lower()], email=user.email.lower(), name=user.name or user.email,
+            UserRow(id=by_email[user.email], email=user.email, name=user.name or user.email,
                     role=user.role, source=FILE)
             for user in yard.users
         ],
         credentials=[
             CredentialRow(
-                id=f"file-{user.email.lower()}-{key.name}",
-                user_id=by_email[user.email.lower()],
+                id=f"file-{user.email}-{key.name}",
+                user_id=by_email[user.email],
                 digest=seal.digest(key.key),
                 name=key.name,
                 hint=mask(key.key),
@@ -157,6 +210,18 @@ def _declared(yard: Yard, path: Path, seal: Seal, timeouts: Timeouts) -> Declare
         models=models,
         grants=grants,
     )  # fmt: skip
+
+
+def _check_users(users: list[YardUser], path: Path) -> None:
+    _no_twins(path, "users", [user.email for user in users])
+    holders: dict[str, list[str]] = {}
+    for user in users:
+        _no_twins(path, f"keys of {user.email}", [key.name for key in user.keys])
+        for key in user.keys:
+            holders.setdefault(key.key, []).append(f"{key.name} of {user.email}")
+    for names in holders.values():
+        if len(names) > 1:
+            raise SettingsError(f"{path}: users: one key is there more than once: {', '.join(names)}.")
 
 
 def _connections(yard: Yard, path: Path, timeouts: Timeouts) -> list[ConnectionRow]:

@@ -2,11 +2,13 @@
 
 import json
 import socket
+import time
 
 import openai
 import pytest
 
 from tests.data_plane.people import CHAT, chat, new_key, settled, until
+from tests.yard import ADMIN_KEY
 
 GONE = 5.0
 
@@ -97,3 +99,16 @@ def test_one_who_leaves_does_not_disturb_the_others(yard, upstream, key):
     assert len(text.split()) == 64
     (call,) = settled(yard, other["id"], linger=0.4)
     assert (call["status"], call["output"]) == ("ok", 64)
+
+
+def test_leaving_during_the_upload_is_no_fault_of_ours(yard):
+    """The rest of the body never comes: nothing to answer, nothing to log."""
+    host, port = yard.url.removeprefix("http://").split(":")
+    before = yard.output().count("a call failed inside the gateway")
+    for _ in range(3):
+        with socket.create_connection((host, int(port)), timeout=5) as connection:
+            head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {ADMIN_KEY}\r\n"
+            connection.sendall(head.encode() + b"content-length: 1000\r\n\r\n{")
+            time.sleep(0.1)
+    assert yard.admin.get("/v1/models").status_code == 200
+    assert yard.output().count("a call failed inside the gateway") == before

@@ -59,12 +59,12 @@ class OpenAIDoors:
                 reply = await self._pipeline.run(self._read(scope, digest, body, call_id, received))
             except Problem as problem:
                 reply = refusal(problem, OPENAI, call_id)
+            except ClientLeft:
+                return
             except Exception as error:  # noqa: BLE001 - a fault of ours is told in the dialect's shape, its details only to the log
                 _log.exception("a call failed inside the gateway", call=call_id, error=type(error).__name__)
                 reply = refusal(_fault(call_id), OPENAI, call_id)
             await deliver(reply, send)
-        except ClientLeft:
-            return
         except asyncio.CancelledError:
             if watch is None or not watch.left:
                 raise

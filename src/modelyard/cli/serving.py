@@ -76,5 +76,9 @@ def work(arguments: Sequence[str]) -> None:
     """Be a worker."""
     settings, _ = settings_for({})
     from modelyard import serve as server
+    from modelyard.settings import SettingsError
 
-    server.run_worker(settings, arguments[2:])
+    try:
+        server.run_worker(settings, arguments[2:])
+    except SettingsError as error:  # a file that the settings name was changed since the first start
+        fail(f"A worker does not start:\n{error}")

@@ -18,7 +18,15 @@ def settings_for(overrides: Mapping[str, Any]) -> "tuple[Settings, dict[str, str
     """(the settings, the environment that yields them: what a worker process is started with)"""
     # Imported here, because reading settings takes pydantic and structlog, and `--help` reads none.
     from modelyard.core import log
-    from modelyard.settings import NOT_ENFORCED, Settings, SettingsError, load, read_environment, unknown_names
+    from modelyard.settings import (
+        NOT_ENFORCED,
+        Settings,
+        SettingsError,
+        load,
+        read_environment,
+        switched_off,
+        unknown_names,
+    )
 
     environment = read_environment()
     try:
@@ -31,6 +39,7 @@ def settings_for(overrides: Mapping[str, Any]) -> "tuple[Settings, dict[str, str
     for name, reason in NOT_ENFORCED.items():
         if name in environment:
             log.get(__name__).warning("a setting that has no effect", name=name, reason=reason)
+    environment = {**switched_off(), **environment}
     for name, value in overrides.items():
         alias = Settings.model_fields[name].alias
         if value is not None and alias is not None:

@@ -5,15 +5,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import insert, text, update
+from sqlalchemy import insert, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from modelyard.core import ids
 from modelyard.core.clock import now
 from modelyard.db.engine import Database
 from modelyard.db.schema import audit, publication
-
-CHANNEL = "modelyard_publication"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,8 +82,6 @@ class Changes:
             yield change
             if change.publishes:
                 await connection.execute(update(publication).values(version=publication.c.version + 1))
-                if not self.database.is_sqlite:
-                    await connection.execute(text(f"NOTIFY {CHANNEL}"))
         if change.publishes:
             await self._refresh()
 

@@ -8,6 +8,7 @@ from modelyard.core import log
 _log = log.get(__name__)
 
 RESTART_SECONDS = 1.0
+REMIND_SECONDS = 60.0  # The same fault is logged again after this, not every second.
 
 
 class Background:
@@ -28,10 +29,14 @@ class Background:
         self._tasks.clear()
 
     async def _keep_running(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        told, told_at = "", 0.0
         while True:
             try:
                 await work()
                 return
             except Exception as error:  # noqa: BLE001 - a loop of the server must survive any fault of one round
-                _log.error("background task failed, starting it again", task=name, error=repr(error))
+                moment = asyncio.get_running_loop().time()
+                if repr(error) != told or moment - told_at >= REMIND_SECONDS:
+                    told, told_at = repr(error), moment
+                    _log.error("a background task failed and is tried again every second", task=name, error=told)
                 await asyncio.sleep(RESTART_SECONDS)

@@ -94,7 +94,9 @@ async def _move(database: Database, line: Line, step: Callable[..., None]) -> No
         config.attributes["connection"] = connection
         step(command, config)
         if database.is_sqlite and connection.exec_driver_sql("PRAGMA foreign_key_check").first() is not None:
-            raise MigrationFailed(f"The {line.name} database cannot be migrated: a row would refer to one that is gone.")
+            raise MigrationFailed(
+                f"The {line.name} database cannot be migrated: a row would refer to one that is gone."
+            )
 
     # SQLite changes a table by making it anew, and dropping the old one would delete what refers to it.
     mover = Database(database.url, references=False)

@@ -6,7 +6,8 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from modelyard.control.catalogue import service
-from modelyard.control.context import Administrator
+from modelyard.control.context import Administrator, Context
+from modelyard.core.errors import Kind, Problem
 
 routes = APIRouter(prefix="/models", tags=["models"])
 
@@ -43,6 +44,7 @@ class Model(BaseModel):
 @routes.post("/create")
 async def create_model(form: ModelForm, context: Administrator) -> Model:
     """Add an override of a base model (no base_model_id) or a preset over one."""
+    _writable(context, form.id)
     row = await service.create(
         context.control.changes, context.actor, form.model_dump(exclude={"access_control"}), form.access_control
     )
@@ -63,5 +65,13 @@ async def create_model(form: ModelForm, context: Administrator) -> Model:
 @routes.delete("/model/delete")
 async def delete_model(context: Administrator, model_id: str = Query(alias="id")) -> bool:
     """Remove a catalogue row."""
+    _writable(context, model_id)
     await service.remove(context.control.changes, context.actor, model_id)
     return True
+
+
+def _writable(context: Context, model_id: str) -> None:
+    if any(row.id == model_id for row in context.control.declared.models):
+        raise Problem(
+            Kind.CONFLICT, "This model is declared in yard.yaml; change it there and start again.", param="id"
+        )

@@ -17,6 +17,7 @@ from modelyard.policy.presets import BadParameter, read_preset
 MODEL = "model"
 EVERYONE = "*"
 PERMISSIONS = ("read", "write")
+PRINCIPALS = {"user_ids": "user", "group_ids": "group"}
 
 
 def grants_of(
@@ -30,9 +31,9 @@ def grants_of(
         return [_grant(model_id, "user", EVERYONE, "read")]
     found = []
     for permission, lists in access_control.items():
-        if permission not in PERMISSIONS or not isinstance(lists, Mapping):
+        if permission not in PERMISSIONS or not isinstance(lists, Mapping) or lists.keys() - PRINCIPALS.keys():
             raise _malformed()
-        for field, principal_type in (("user_ids", "user"), ("group_ids", "group")):
+        for field, principal_type in PRINCIPALS.items():
             names = lists.get(field) or []
             if not isinstance(names, Sequence) or isinstance(names, str):
                 raise _malformed()
