@@ -95,13 +95,16 @@ FAULTS = {
     "email": ("users: [{email: nonsense}]", "users.0.email"),
     "twin users": ("users: [{email: a@b.c, role: user}, {email: A@B.c, role: admin}]", "more than once"),
     "twin keys": (f"users: [{USER}, {USER.replace('a@b.c', 'd@e.f')}]", "more than once"),
-    "twin key names": (f"users: [{USER.replace('}]}', '}, {name: k, key: ${OTHER_KEY}}]}')}]", "more than once"),
+    "twin key names": (f"users: [{USER.replace('}]}', '}, {name: k, key: "${OTHER_KEY}"}]}')}]", "more than once"),
     "twin models": ("models: [{id: a}, {id: a}]", "more than once"),
     "twin sections": ("models: [{id: a}]\nmodels: [{id: b}]", "models"),
     "params": ("models: [{id: a, params: {temperature: hot}}]", "model a"),
     "access": ("models: [{id: a, access_control: {reed: {}}}]", "model a"),
     "access inside": ("models: [{id: a, access_control: {read: {users: [a@b.c]}}}]", "model a"),
-    "itself": ("models: &a [*a]", ""),
+    "itself": ("models: &a [*a]", "anchor"),
+    "umlaut key": ("users: [{email: a@b.c, keys: [{name: k, key: äääääääääääääääääääääääääääääääääää}]}]", "users.0.keys.0.key"),
+    "no such day": ("users: [{email: a@b.c, name: 2026-13-45}]", "month"),
+    "twin fields": ("models:\n  - {id: a, name: b, name: c}", "line 2"),
 }  # fmt: skip
 
 

@@ -168,7 +168,9 @@ def test_a_database_that_cannot_be_reached_is_told_without_a_traceback(postgres,
     assert "very-secret-word" not in told
 
 
-@pytest.mark.parametrize("query", ["sslmode=disable", "sslmode=prefer&channel_binding=prefer", "connect_timeout=5"])
+@pytest.mark.parametrize(
+    "query", ["sslmode=disable", "sslmode=prefer&channel_binding=prefer", "connect_timeout=5&application_name=yard"]
+)
 def test_the_usual_parameters_of_a_url_are_understood_or_told(postgres, data_dir, query):
     data_dir.mkdir()
     done = modelyard(

@@ -133,6 +133,14 @@ def test_an_empty_secret_key_file_as_a_full_disk_leaves_it(folder):
     assert "secret-key" in refuses("--data-dir", "data", cwd=folder)
 
 
+def test_a_secret_key_is_made_whole_and_for_its_owner_only(data_dir):
+    with run_yard(data_dir):
+        pass
+    [made] = data_dir.glob("secret-key*")
+    assert made.stat().st_mode & 0o777 == 0o600
+    assert len(made.read_text()) >= 32
+
+
 def test_unknown_names_of_ours_are_warned_of(data_dir):
     with run_yard(data_dir, {"MODELYARD_PROT": "8484", "MODELYARD_LOG_LEVEL": "info"}) as yard:
         lines = [json.loads(line) for line in yard.output().splitlines() if line.startswith("{")]

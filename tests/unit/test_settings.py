@@ -8,7 +8,7 @@ from modelyard.control.connections.service import build
 from modelyard.core.errors import Problem
 from modelyard.core.seal import Seal, mask
 from modelyard.declared import BUILT_IN_ADMINISTRATOR, from_environment
-from modelyard.settings import Settings, SettingsError, load, read_environment, unknown_names
+from modelyard.settings import Settings, SettingsError, load, read_environment, switched_off, unknown_names
 
 SEAL = Seal("s" * 32)
 
@@ -18,7 +18,8 @@ WRONG = {
     "MODELYARD_SECRET_KEY": ["short-hunter2"],
     "MODELYARD_LOG_LEVEL": ["INFO!", "verbose"],
     "MODELYARD_ADMIN_PASSWORD": ["hunter2"],
-    "MODELYARD_ADMIN_API_KEY": ["short-hunter2"],
+    "MODELYARD_ADMIN_EMAIL": ["nonsense", "@example.com"],
+    "MODELYARD_ADMIN_API_KEY": ["short-hunter2", "hunter2" * 8 + "ü", "hunter2" * 8 + " ", "hunter2" * 80],
     "MODELYARD_SETUP_LINK": ["maybe"],
     "MODELYARD_SESSION_HOURS": ["0", "-1", "x", "nan", "inf"],
     "MODELYARD_TRUSTED_PROXIES": ["x", "10.0.0.0/33", "10.0.0.1,nonsense"],
@@ -63,6 +64,12 @@ def test_every_fault_has_a_line() -> None:
     assert sorted(line.split(":")[0] for line in str(caught.value).splitlines()) == [
         "MODELYARD_PORT", "MODELYARD_SECRET_KEY", "MODELYARD_WORKERS",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["MODELYARD_ADMIN_EMAIL", "MODELYARD_ADMIN_PASSWORD"])
+def test_half_an_administrator_is_refused(name: str) -> None:
+    with pytest.raises(SettingsError, match="together"):
+        load({}, {name: "you@example.com"})
 
 
 def test_each_part_of_a_rotated_secret_must_be_long_enough() -> None:
@@ -112,6 +119,14 @@ def test_empty_is_unset_and_the_process_wins_over_the_file(tmp_path: Path, monke
     assert not {"OPENAI_API_KEY", "BARE", "OLLAMA_BASE_URL"} & found.keys()
 
 
+def test_a_worker_is_handed_what_was_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODELYARD_BASE_PATH", "")
+    monkeypatch.setenv("MODELYARD_PORT", "2")
+    found = switched_off()
+    assert found["MODELYARD_BASE_PATH"] == ""
+    assert "MODELYARD_PORT" not in found
+
+
 def test_typos_are_named() -> None:
     assert unknown_names({"MODELYARD_PROT": "1", "MODELYARD_PORT": "1", "PATH": "x", "OTHER_MODELYARD_X": "1"}) == [
         "MODELYARD_PROT"
@@ -123,6 +138,7 @@ def test_secrets_are_not_in_the_representation() -> None:
         {},
         {
             "MODELYARD_SECRET_KEY": "hunter2" * 5,
+            "MODELYARD_ADMIN_EMAIL": "you@example.com",
             "MODELYARD_ADMIN_PASSWORD": "hunter2" * 2,
             "MODELYARD_ADMIN_API_KEY": "hunter2" * 5,
             "OPENAI_API_KEY": "hunter2",

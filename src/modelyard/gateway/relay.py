@@ -67,6 +67,8 @@ class OpenStream:
             yield dialect.write_stream_error(problem)
         finally:
             self._answer.abort()
+            if tap.complete and problem is None:
+                status = OK  # many clients hang up as soon as they have read the end
             books.close(status, tap.usage, tap.deltas, problem)
 
 
