@@ -1,7 +1,8 @@
 """What goes into the pipeline and what comes out of it."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Protocol
 
 from modelyard.core.raw import Fields
 from modelyard.dialects.dialect import Dialect, Head
@@ -31,6 +32,14 @@ CLIENT_LEFT = "client left"
 JSON_TYPE = (b"content-type", b"application/json")
 
 
+class ReplyStream(Protocol):
+    """What follows the body's first part."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+
+    async def aclose(self) -> None: ...
+
+
 @dataclass(slots=True, kw_only=True)
 class Reply:
     """The answer to a call: a whole body, or a stream that must be closed (`aclose`) however it ends."""
@@ -38,4 +47,4 @@ class Reply:
     status: int
     headers: Headers
     body: bytes = b""
-    stream: AsyncGenerator[bytes, None] | None = None
+    stream: ReplyStream | None = None

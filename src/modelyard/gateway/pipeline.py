@@ -24,7 +24,7 @@ from modelyard.gateway.dry_run import explain
 from modelyard.gateway.gate import authenticate, authorise, find, resolve
 from modelyard.gateway.journal import Journal
 from modelyard.gateway.limits import Item, Limiter, Refusal, Reservation
-from modelyard.gateway.relay import OpenStream, how_cancelled, open_stream, streams
+from modelyard.gateway.relay import OpenStream, Relay, how_cancelled, open_stream, streams
 from modelyard.gateway.upstream_errors import cleaned, problem_of
 from modelyard.policy.access import in_scope, may_use
 from modelyard.policy.presets import fill_in
@@ -128,7 +128,7 @@ class Pipeline:
             headers = _headers(call, exchange, books.record.attempts)
             if stream is not None:
                 headers.extend(STREAM_HEADERS)
-                relay = stream.relay(call.dialect, attempt.target, books)
+                relay = Relay(stream, call.dialect, attempt.target, books)
                 return Reply(status=answer.status, headers=headers, body=stream.first, stream=relay)
             body = await answer.read(MAX_ANSWER_BYTES)
             usage = call.dialect.read_usage(body)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
+from typing import NamedTuple
 
 from modelyard.canonical.record import CUT, ERROR, LEFT, OK
 from modelyard.canonical.snapshot import Target
@@ -25,51 +26,68 @@ def streams(answer: Answer) -> bool:
     return content_type is None or content_type.lower().startswith(STREAM_TYPES)
 
 
-class OpenStream:
+class OpenStream(NamedTuple):
     """A stream whose first events are there: the commit point has been reached."""
 
-    __slots__ = ("_answer", "_chunks", "_tap", "first")
+    answer: Answer
+    chunks: AsyncIterator[bytes]
+    tap: StreamTap
+    first: bytes
 
-    def __init__(self, answer: Answer, chunks: AsyncIterator[bytes], tap: StreamTap, first: bytes) -> None:
-        self._answer = answer
-        self._chunks = chunks
-        self._tap = tap
-        self.first = first
 
-    async def relay(self, dialect: Dialect, target: Target, books: OpenBooks) -> AsyncGenerator[bytes, None]:
-        """Everything after the first events. Every fault becomes an error event, never a clean end."""
-        status, problem, tap = LEFT, None, self._tap
-        try:
+class Relay:
+    """Everything after the first events, for one reader. Must be closed, also when nobody has begun to read it."""
+
+    def __init__(self, stream: OpenStream, dialect: Dialect, target: Target, books: OpenBooks) -> None:
+        self._stream = stream
+        self._books = books
+        self._events = _pass_on(stream, dialect, target, books)
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._events
+
+    async def aclose(self) -> None:
+        """Free the backend and close the books. Has no effect on a stream that has been read to its end."""
+        await self._events.aclose()
+        # A generator that was never started has nothing to clean up, but this call has.
+        self._stream.answer.abort()
+        self._books.close(LEFT, self._stream.tap.usage, self._stream.tap.deltas)
+
+
+async def _pass_on(
+    stream: OpenStream, dialect: Dialect, target: Target, books: OpenBooks
+) -> AsyncGenerator[bytes, None]:
+    """Pass events on as they come. Every fault becomes an error event, never a clean end."""
+    tap, status, problem = stream.tap, LEFT, None
+    try:
+        _check(tap)
+        async for chunk in stream.chunks:
+            events = tap.feed(chunk)
+            if events:
+                yield events
+                books.progress(tap.deltas)
             _check(tap)
-            async for chunk in self._chunks:
-                events = tap.feed(chunk)
-                if events:
-                    yield events
-                    books.progress(tap.deltas)
-                _check(tap)
-            last = tap.end()
-            if last:
-                yield last
-            status = OK
-        except Problem as fault:
-            if tap.complete:
-                status = OK  # the answer was whole; what broke was the connection it came on
-            else:
-                status, problem = ERROR, fault
-                fault.message = cleaned(fault.message, target)
-                yield dialect.write_stream_error(fault)
-        except asyncio.CancelledError as cancelled:
-            status = how_cancelled(cancelled)
-            raise
-        except Exception as error:  # noqa: BLE001 - ours: the caller gets a proper end, the log the details
-            _log.exception("a stream failed inside the gateway", call=books.record.id, error=type(error).__name__)
-            status, problem = ERROR, Problem(Kind.INTERNAL, "Modelyard failed while it passed this stream on.")
-            yield dialect.write_stream_error(problem)
-        finally:
-            self._answer.abort()
-            if tap.complete and problem is None:
-                status = OK  # many clients hang up as soon as they have read the end
-            books.close(status, tap.usage, tap.deltas, problem)
+        last = tap.end()
+        if last:
+            yield last
+        status = OK
+    except Problem as fault:
+        if not tap.complete:  # else the answer was whole, and what broke was the connection it came on
+            status, problem = ERROR, fault
+            fault.message = cleaned(fault.message, target)
+            yield dialect.write_stream_error(fault)
+    except asyncio.CancelledError as cancelled:
+        status = how_cancelled(cancelled)
+        raise
+    except Exception as error:  # noqa: BLE001 - ours: the caller gets a proper end, the log the details
+        _log.exception("a stream failed inside the gateway", call=books.record.id, error=type(error).__name__)
+        status, problem = ERROR, Problem(Kind.INTERNAL, "Modelyard failed while it passed this stream on.")
+        yield dialect.write_stream_error(problem)
+    finally:
+        stream.answer.abort()
+        if tap.complete and problem is None:
+            status = OK  # many clients hang up as soon as they have read the end
+        books.close(status, tap.usage, tap.deltas, problem)
 
 
 def how_cancelled(cancelled: asyncio.CancelledError) -> str:
