@@ -15,13 +15,13 @@ from typing import Any
 import uvicorn
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from modelyard.api.protocol import HttpProtocol
 from modelyard.app import Modelyard
 from modelyard.control.discovery import find_local
 from modelyard.control.people.service import ensure_administrator
 from modelyard.control.setup import service as setup
 from modelyard.control.transaction import Changes
 from modelyard.core import log
-from modelyard.protocol import HttpProtocol
 from modelyard.settings import Settings, SettingsError
 from modelyard.stores import open_stores
 from modelyard.upstream.client import Client

@@ -77,6 +77,7 @@ def test_models_of_the_file_are_read_only_too(declared):
 TWO_CONNECTIONS = (
     "connections: [{name: a, kind: openai, base_url: 'http://a'}, {name: a, kind: openai, base_url: 'http://b'}]"
 )
+SAME_NAME = ', {name: k, key: "${OTHER_KEY}"}]}'
 USER = '{email: a@b.c, keys: [{name: k, key: "${USER_KEY}"}]}'
 FAULTS = {
     "not yaml": ("connections: [", ""),
@@ -95,7 +96,7 @@ FAULTS = {
     "email": ("users: [{email: nonsense}]", "users.0.email"),
     "twin users": ("users: [{email: a@b.c, role: user}, {email: A@B.c, role: admin}]", "more than once"),
     "twin keys": (f"users: [{USER}, {USER.replace('a@b.c', 'd@e.f')}]", "more than once"),
-    "twin key names": (f"users: [{USER.replace('}]}', '}, {name: k, key: "${OTHER_KEY}"}]}')}]", "more than once"),
+    "twin key names": (f"users: [{USER.replace(']}', SAME_NAME)}]", "more than once"),
     "twin models": ("models: [{id: a}, {id: a}]", "more than once"),
     "twin sections": ("models: [{id: a}]\nmodels: [{id: b}]", "models"),
     "params": ("models: [{id: a, params: {temperature: hot}}]", "model a"),

@@ -151,21 +151,6 @@ async def test_a_limit_below_the_number_of_workers_is_told_truly(upstream, data_
         assert not [message for message in refused if "max_tokens" in message], "tokens have nothing to do with it"
 
 
-def test_a_limited_key_may_hand_on_all_of_its_limit_whichever_worker_it_meets(upstream, data_dir):
-    with run_yard(data_dir, environment_of(upstream), TWO) as yard:
-        key = yard.make_key(limits={"rpm": 10})
-        deadline = time.monotonic() + 5
-        form = {"name": "child", "limits": {"rpm": 10}}
-        while True:  # until both have heard of the key
-            answers = []
-            for _ in range(10):
-                with yard.client(key) as client:
-                    answers.append(client.post("/api/v1/keys", json=form))
-            if {answer.status_code for answer in answers} == {200} or time.monotonic() > deadline:
-                break
-        assert {answer.status_code: answer.text[:90] for answer in answers if answer.status_code != 200} == {}
-
-
 def test_an_empty_variable_switches_off_one_of_the_env_file_in_every_worker(upstream, data_dir):
     """Empty means unset, in the main process and in its workers alike."""
     data_dir.mkdir()

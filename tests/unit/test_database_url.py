@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from modelyard.db.engine import parse_url
@@ -11,7 +13,7 @@ from modelyard.db.engine import parse_url
         ("sqlite://", "file"),
         ("sqlite:///:memory:", "file"),
         ("sqlite://data/modelyard.db", "sqlite:///path"),
-        ("postgresql://u@h/d?channel_binding=require", "channel_binding=require"),
+        ("postgresql://u@h/d?channel_binding=require", "channel_binding"),
         ("postgresql://u@h/d?sslmode=require&keepalives=1", "keepalives"),
         ("postgresql://u@h/d?sslrootcert=/ca.pem", "PGSSLROOTCERT"),
         ("postgresql://u@h/d?connect_timeout=soon", "connect_timeout"),
@@ -19,9 +21,8 @@ from modelyard.db.engine import parse_url
     ],
 )
 def test_what_cannot_be_used_is_told(text: str, fault: str) -> None:
-    with pytest.raises(ValueError, match=".") as caught:
+    with pytest.raises(ValueError, match=re.escape(fault)):
         parse_url(text)
-    assert fault in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -77,8 +77,8 @@ def _with_known_parameters(url: URL) -> URL:
     unknown = sorted(query.keys() - _PARAMETERS.keys())
     if unknown:
         raise ValueError(
-            f"the parameter {unknown[0]}={query[unknown[0]]} is not supported; leave it out (known are "
-            f"{', '.join(_PARAMETERS)}; certificates are set by PGSSLROOTCERT, PGSSLCERT and PGSSLKEY)"
+            f"the parameter {unknown[0]} is not supported (known are {', '.join(_PARAMETERS)}; certificates are set by "
+            "PGSSLROOTCERT, PGSSLCERT and PGSSLKEY)"
         )
     query = {_PARAMETERS[name]: value for name, value in query.items()}
     seconds = str(query.get("timeout", "1"))

@@ -109,10 +109,11 @@ class Publisher:
             self._base_models = compile_base_models(connections, self._offers)
         declared = self._declared
         principals = compile_principals([*declared.users, *rows.users])
+        fixed = {row.id for row in declared.models}  # what a file declares stands, whatever is stored under its id
         models = compile_models(
             self._base_models,
-            [*declared.models, *rows.models],
-            [*declared.grants, *rows.grants],
+            [*declared.models, *(row for row in rows.models if row.id not in fixed)],
+            [*declared.grants, *(grant for grant in rows.grants if grant.resource_id not in fixed)],
             principals,
             preset_wins=self._preset_wins,
         )
