@@ -17,7 +17,7 @@ async def all_users(connection: AsyncConnection) -> list[UserRow]:
     for user_id, group_id in await connection.execute(select(memberships.c.user_id, memberships.c.group_id)):
         groups.setdefault(user_id, set()).add(group_id)
     columns = (users.c.id, users.c.email, users.c.name, users.c.role, users.c.created_at)
-    found = await connection.execute(select(*columns).order_by(users.c.created_at, users.c.id))
+    found = await connection.execute(select(*columns).order_by(users.c.created_at, users.c.email))
     return [UserRow(**row, group_ids=frozenset(groups.get(row["id"], ()))) for row in found.mappings()]
 
 
