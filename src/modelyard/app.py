@@ -5,8 +5,9 @@ The table of contents of the server is `_front`; one call can be followed from t
 """
 
 import asyncio
+from collections.abc import Callable
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, start_http_server
 
 from modelyard.api import management
 from modelyard.api.front import Front
@@ -48,6 +49,8 @@ class Modelyard:
         self._stores = stores
         self._background = Background()
         self._first_discovery = asyncio.Event()
+        self._metrics_port = settings.metrics_port if settings.enable_metrics and worker == 0 else None
+        self._stop_metrics: Callable[[], None] | None = None
         published = Published()
         self._client = client
         self._journal = Journal(stores.journal_folder)
@@ -93,7 +96,7 @@ class Modelyard:
             STRATEGIES["priority"],
             Limits(concurrency=system) if system is not None else None,
         )
-        registry = CollectorRegistry(auto_describe=False)
+        self._registry = registry = CollectorRegistry(auto_describe=False)
         registry.register(CallMetrics(published, self._journal))
         operations = Operations(
             published=published,
@@ -115,6 +118,8 @@ class Modelyard:
         if found:
             _log.info("calls of an earlier process were brought into the ledger", calls=found)
         await self._publisher.refresh()
+        if self._metrics_port is not None:
+            self._serve_metrics(self._metrics_port)
         self._background.start("flush the journal", self._flusher.run)
         self._background.start("follow other processes", self._publisher.watch)
         self._background.start("discover models", self._discover)
@@ -124,12 +129,29 @@ class Modelyard:
         except TimeoutError:
             pass
 
+    def _serve_metrics(self, port: int) -> None:
+        """METRICS_PORT: a door for scrapers alone, which a firewall can tell from the other."""
+        try:
+            server, thread = start_http_server(port, self._stores.settings.host, self._registry)
+        except OSError as error:
+            _log.error("the metrics have no port of their own", port=port, reason=error.strerror)
+            return
+
+        def stop() -> None:
+            server.shutdown()
+            server.server_close()
+            thread.join()
+
+        self._stop_metrics = stop
+
     def connected_urls(self) -> list[str]:
         """The addresses that are connected."""
         return [row.base_url for row in self._publisher.connections]
 
     async def stop(self) -> None:
         """End the background work and leave everything written."""
+        if self._stop_metrics is not None:
+            self._stop_metrics()
         await self._background.stop()
         await self._client.close()
         try:

@@ -181,6 +181,12 @@ class Settings(BaseModel):
         False, alias="MODELYARD_PRESET_WINS", examples=["true"],
         description="A preset's parameters win over those of the request (the old order).",
     )  # fmt: skip
+    metrics_port: Port | None = Field(
+        None,
+        alias="METRICS_PORT",
+        description="Serve the metrics on a port of their own as well, on the same address and without a key.",
+        examples=["9090"],
+    )
     enable_metrics: bool = Field(
         True, alias="ENABLE_METRICS", description="Serve `/metrics` to administrators.", examples=["false"]
     )

@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.control.conftest import OTHER_KEY, USER_KEY
+from tests.servers import free_port
+from tests.yard import run_yard
 
 ASK = {"model": "echo", "messages": [{"role": "user", "content": "one two three"}]}
 DIMENSIONS = ("model", "user", "key", "connection", "upstream_model", "operation", "dialect", "status", "day", "hour")
@@ -116,3 +118,13 @@ def test_the_audit_log_has_filters_and_pages(busy):
     assert {entry["entity_type"] for entry in everything["items"]} == {"key"}
     assert busy.admin.get("/api/v1/audit", params={"user_id": "nobody"}).json() == {"items": [], "next": None}
     assert busy.admin.get("/api/v1/audit", params={"offset": -1}).status_code == 422
+
+
+def test_the_metrics_have_a_port_of_their_own(upstream, tmp_path):
+    port = free_port()
+    environment = {"OPENAI_API_BASE_URL": upstream.base_url, "METRICS_PORT": str(port)}
+    with run_yard(tmp_path / "data", environment) as yard:
+        with yard.client(None) as client:
+            text = client.get(f"http://127.0.0.1:{port}/metrics").text
+        assert "modelyard_models" in text
+        assert yard.terminate() == 0

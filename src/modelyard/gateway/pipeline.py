@@ -138,7 +138,7 @@ class Pipeline:
         except BaseException:
             answer.abort()
             raise
-        books.close(OK, usage, deltas=0 if usage is not None else len(body) // BYTES_PER_TOKEN)
+        books.close(OK, usage, deltas=0 if call.operation == "embeddings" else len(body) // BYTES_PER_TOKEN)
         headers.append(JSON_TYPE)
         return Reply(status=answer.status, headers=headers, body=body)
 
