@@ -183,13 +183,18 @@ async def _offer_local(modelyard: Modelyard) -> None:
     try:
         for row in await find_local(client, modelyard.connected_urls()):
             sys.stdout.write(
-                f"  {row.name} answers at {row.base_url} with {len(row.model_ids)} models and is not connected. To add it:\n"
+                f"  {row.name} answers at {row.base_url} and is not connected. It offers: {_some(row.model_ids)}. To add it:\n"
                 f"    modelyard connections add {row.name} --kind {row.kind} --flavour {row.flavour} "
                 f"--base-url {row.base_url}\n"
             )
         sys.stdout.flush()
     finally:
         await client.close()
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first few names, and how many more there are."""
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "") if names else "no model"
 
 
 class Supervisor:
