@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import RowMapping, delete, func, insert, select, update
+from sqlalchemy import RowMapping, delete, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from modelyard.canonical.records import CredentialRow, UserRow
@@ -40,10 +40,6 @@ async def count_admins(connection: AsyncConnection) -> int:
 
 async def add_user(connection: AsyncConnection, values: Mapping[str, Any]) -> None:
     await connection.execute(insert(users).values(**values))
-
-
-async def set_password_hash(connection: AsyncConnection, user_id: str, password_hash: str) -> None:
-    await connection.execute(update(users).where(users.c.id == user_id).values(password_hash=password_hash))
 
 
 async def add_session(connection: AsyncConnection, values: Mapping[str, Any]) -> None:

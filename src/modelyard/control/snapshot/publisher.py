@@ -79,8 +79,9 @@ class Publisher:
     async def refresh(self) -> None:
         """Read the rows again and publish. Returns when this process serves the result."""
         async with self._reading:
-            self._rows = await read_rows(self._database, self._seal, now())
-            self._base_models = None
+            before, self._rows = self._rows, await read_rows(self._database, self._seal, now())
+            if before is None or before.connections != self._rows.connections:
+                self._base_models = None  # else thousands of names would be compiled anew for each sign-in
             self._publish()
 
     def offer(self, offers: Mapping[str, Offer]) -> None:
@@ -143,7 +144,3 @@ class Publisher:
                 _log.error("a connection cannot be used", connection=row.name, error=str(error))
         self._compiled = compiled
         return list(compiled.values())
-
-    def compiled(self) -> list[CompiledConnection]:
-        """The connections in force, ready to be used."""
-        return list(self._compiled.values())
