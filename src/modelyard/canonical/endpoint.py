@@ -30,12 +30,16 @@ class Tls:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """One upstream address. `path` has no trailing slash; `headers` go with every request, names in lower case."""
+    """One upstream address. `path` has no trailing slash; `headers` go with every request, names in lower case.
+
+    `address` is where to connect when that is settled already, so that nobody looks the host up a second time.
+    """
 
     scheme: str
     host: str
     port: int
     path: str = ""
+    address: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
     timeouts: Timeouts = field(default_factory=Timeouts)
     tls: Tls = field(default_factory=Tls)

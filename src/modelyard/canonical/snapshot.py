@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from modelyard.canonical.chat import Controls
 from modelyard.canonical.endpoint import Endpoint
 
 ADMIN = "admin"
@@ -58,6 +59,30 @@ class Principal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Accent:
+    """How one kind of server speaks: compiled from its row in `dialects.flavours`, read by the dialects.
+
+    `paths` maps the operations that it serves itself ("openai.chat") to their paths below the base URL; a call of one
+    of those passes as it is. Any other is translated into the operation that `translate` names for it, or for its
+    family ("chat"). The other fields are its quirks: fields it calls by another name (`renames`) or refuses
+    (`refuses`), roles it calls otherwise (`roles`), whether it knows `stream_options`, fetches the URL of an image
+    itself (`fetches`), knows JSON schemas (`json_schema`), and the field by which it takes reasoning back (`reasoning`, ""
+    when it takes none).
+    """
+
+    dialect: str
+    paths: Mapping[str, str]
+    translate: Mapping[str, str]
+    renames: Mapping[str, str] = field(default_factory=dict)
+    refuses: frozenset[str] = frozenset()
+    roles: Mapping[str, str] = field(default_factory=dict)
+    stream_usage: bool = True
+    fetches: bool = True
+    json_schema: bool = True
+    reasoning: str = "reasoning_content"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
     """One upstream endpoint as the data plane sees it. `limits` bound what all callers together use of it; None: nothing."""
 
@@ -66,7 +91,6 @@ class Connection:
     kind: str
     flavour: str
     endpoint: Endpoint
-    api_path: str = ""
     priority: int = 0
     weight: int = 1
     limits: Limits | None = None
@@ -83,8 +107,7 @@ class Target:
     connection: Connection
     model: str
     upstream_model: msgspec.Raw
-    dialect: str
-    stream_usage: bool
+    accent: Accent
     headers: tuple[tuple[str, str], ...]
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
@@ -100,11 +123,18 @@ class Readers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preset:
-    """What a preset lays over a request: parameters (name to value), which of them are locked, a system prompt."""
+    """What a preset lays over a request: parameters (name to value), which of them are locked, a system prompt.
+
+    `controls` are the same parameters in the hub's vocabulary. `strict` refuses a call that a translation would lose
+    a part of.
+    """
 
     params: Mapping[str, object]
     locked: frozenset[str] = frozenset()
     system: str | None = None
+    controls: Controls = field(default_factory=Controls)
+    locked_controls: frozenset[str] = frozenset()
+    strict: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +142,8 @@ class Model:
     """One name of the catalogue. A base model has no `base`; a preset has one and may lay something over the request.
 
     `entry` is its encoded row of `GET /v1/models`. `opens_base` is true when a caller who may use the preset may use
-    its base through it, because the preset's owner may.
+    its base through it, because the preset's owner may. `created` is in Unix seconds; `about` is what the backend's own
+    list says of the model.
     """
 
     id: str
@@ -125,6 +156,8 @@ class Model:
     preset: Preset | None = None
     opens_base: bool = False
     max_tokens: int | None = None
+    created: int = 0
+    about: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
