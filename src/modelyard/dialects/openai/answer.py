@@ -5,29 +5,34 @@ from collections.abc import Iterator
 
 import msgspec
 
-from modelyard.canonical.usage import Usage
+from modelyard.canonical.usage import Usage, count
 from modelyard.core.errors import Kind, Problem
 from modelyard.core.sse import EventSplitter, EventTooLarge, data_of
-from modelyard.dialects.openai.errors import read_error
-
-MOST_TOKENS = 2**40
+from modelyard.dialects.openai.errors import read_error, write_stream_error
+from modelyard.dialects.openai.figures import disjoint
 
 NULL = msgspec.Raw(b"null")
 
 
+# Numbers are read as floats: a backend that writes 5.0 means 5.
 class _PromptDetails(msgspec.Struct, gc=False):
-    cached_tokens: int | None = None
+    cached_tokens: float | None = None
+    cache_write_tokens: float | None = None
+    audio_tokens: float | None = None
 
 
 class _CompletionDetails(msgspec.Struct, gc=False):
-    reasoning_tokens: int | None = None
+    reasoning_tokens: float | None = None
+    audio_tokens: float | None = None
 
 
 class _Usage(msgspec.Struct, gc=False):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
+    prompt_tokens: float | None = None
+    completion_tokens: float | None = None
+    total_tokens: float | None = None
     prompt_tokens_details: _PromptDetails | None = None
     completion_tokens_details: _CompletionDetails | None = None
+    prompt_cache_hit_tokens: float | None = None  # DeepSeek's
 
 
 class _Choice(msgspec.Struct, gc=False):
@@ -51,18 +56,24 @@ _answer = msgspec.json.Decoder(_Answer)
 _UNKNOWN = _Chunk()
 
 
+_NO_PROMPT_DETAILS = _PromptDetails()
+_NO_COMPLETION_DETAILS = _CompletionDetails()
+
+
 def _disjoint(wire: _Usage) -> Usage:
-    """OpenAI counts cached tokens within the prompt and reasoning tokens within the completion; we keep them apart."""
-    prompt, completion = _count(wire.prompt_tokens), _count(wire.completion_tokens)
-    cached = _count(wire.prompt_tokens_details.cached_tokens) if wire.prompt_tokens_details else 0
-    reasoning = _count(wire.completion_tokens_details.reasoning_tokens) if wire.completion_tokens_details else 0
-    cached, reasoning = min(cached, prompt), min(reasoning, completion)
-    return Usage(input=prompt - cached, cached_input=cached, output=completion - reasoning, reasoning=reasoning)
-
-
-def _count(tokens: int | None) -> int:
-    """A number of tokens that the books can hold: a backend may claim anything."""
-    return min(max(tokens or 0, 0), MOST_TOKENS)
+    """OpenAI counts special tokens within the prompt and the completion; we keep them apart."""
+    told = wire.prompt_tokens_details or _NO_PROMPT_DETAILS
+    made = wire.completion_tokens_details or _NO_COMPLETION_DETAILS
+    return disjoint(
+        count(wire.prompt_tokens),
+        count(wire.completion_tokens),
+        count(wire.total_tokens) if wire.completion_tokens is not None else 0,
+        cached=max(count(told.cached_tokens), count(wire.prompt_cache_hit_tokens)),
+        written=count(told.cache_write_tokens),
+        heard=count(told.audio_tokens),
+        reasoning=count(made.reasoning_tokens),
+        spoken=count(made.audio_tokens),
+    )
 
 
 def read_usage(body: bytes) -> Usage | None:
@@ -80,11 +91,11 @@ def read_usage(body: bytes) -> Usage | None:
             raise _not_an_answer() from None
         return None
     if bytes(answer.error) != b"null":
-        raise _told_instead(body)
+        raise told_instead(body)
     return None if answer.usage is None else _disjoint(answer.usage)
 
 
-def _told_instead(body: bytes) -> Problem:
+def told_instead(body: bytes) -> Problem:
     """An error that came where an answer should be, under a status that says all is well."""
     told = read_error(body)
     return Problem(
@@ -148,6 +159,10 @@ class OpenAITap:
             raise Problem(Kind.UPSTREAM_FAILED, "The backend's stream ended before the answer was complete.")
         self.complete = True
         return last
+
+    def fail(self, problem: Problem) -> bytes:
+        """The event that ends the stream instead; no `[DONE]` follows it."""
+        return write_stream_error(problem)
 
     def _goes_on(self, event: bytes) -> bool:
         """Note what the event tells; False when it is only for our books."""

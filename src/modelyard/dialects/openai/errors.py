@@ -55,6 +55,8 @@ def read_error(body: bytes) -> ToldError | None:
         value = raw.value_of(raw.Raw(body))
     except raw.NotJson:
         return None
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]  # Gemini's
     if not isinstance(value, dict):
         return None
     error = value.get("error", value)

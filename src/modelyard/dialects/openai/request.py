@@ -1,30 +1,37 @@
 """OpenAI requests as raw fields: what is read of them, and the few fields that are set before they go on."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import msgspec
 
-from modelyard.canonical.snapshot import Preset, Target
+from modelyard.canonical.snapshot import Accent, Preset, Target
 from modelyard.core import raw
 from modelyard.core.errors import Kind, Problem
 from modelyard.core.raw import Fields
 from modelyard.dialects.dialect import Head
 
-OPERATIONS: Mapping[str, str] = {
-    "chat": "/chat/completions",
-    "completions": "/completions",
-    "embeddings": "/embeddings",
-}
-
-REQUIRED: Mapping[str, tuple[str, bytes, str]] = {
-    "chat": ("messages", b"[", "an array of messages"),
-    "completions": ("prompt", b'"[', "a string or an array"),
-    "embeddings": ("input", b'"[', "a string or an array"),
-}
-
 # Two spellings of one parameter: who sets one of them has set both.
 ALIASES: Mapping[str, str] = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
 
+# Of a preset's parameters, those that embeddings take.
+EMBEDDING_PARAMETERS = frozenset({"dimensions", "encoding_format", "user"})
+
+# Refused fields that nobody loses when they say what holds without them.
+NEUTRAL: Mapping[str, tuple[bytes, ...]] = {
+    "temperature": (b"1", b"1.0"),
+    "top_p": (b"1", b"1.0"),
+    "presence_penalty": (b"0", b"0.0"),
+    "frequency_penalty": (b"0", b"0.0"),
+    "logprobs": (b"false",),
+    "store": (b"false",),
+}
+
+ARRAY = "an array with at least one item"
+STRING_OR_ARRAY = "a string or an array"
+STRING = "a string"
+_OPENINGS: Mapping[str, bytes] = {ARRAY: b"[", STRING_OR_ARRAY: b'"[', STRING: b'"'}
+
+NULL = msgspec.Raw(b"null")
 TRUE = msgspec.Raw(b"true")
 USAGE_WANTED = msgspec.Raw(b'{"include_usage":true}')
 
@@ -38,15 +45,31 @@ def _wrong(field: str, expected: str) -> Problem:
     return Problem(Kind.INVALID_REQUEST, f"`{field}` must be {expected}.", param=field)
 
 
-def read_head(operation: str, fields: Fields) -> Head:
-    """Read model, stream and the output bound, and check the one field that the operation cannot do without."""
-    field, openings, expected = REQUIRED[operation]
+def read_chat_head(fields: Fields) -> Head:
+    """The head of a chat completion. Raises Problem INVALID_REQUEST, as its neighbours do."""
+    require(fields, "messages", ARRAY)
+    return Head(model=read_model(fields), stream=read_stream(fields), output_bound=_output_bound(fields))
+
+
+def read_completions_head(fields: Fields) -> Head:
+    """The head of a legacy text completion."""
+    require(fields, "prompt", STRING_OR_ARRAY)
+    return Head(model=read_model(fields), stream=read_stream(fields), output_bound=_output_bound(fields))
+
+
+def read_embeddings_head(fields: Fields) -> Head:
+    """The head of a request for embeddings, which have no output to bound and do not stream."""
+    require(fields, "input", STRING_OR_ARRAY)
+    return Head(model=read_model(fields), stream=read_stream(fields), output_bound=None)
+
+
+def require(fields: Fields, field: str, expected: str) -> None:
+    """Check the one field that an operation cannot do without; `expected` is ARRAY, STRING_OR_ARRAY or STRING."""
     value = fields.get(field)
     if value is None:
         raise Problem(Kind.INVALID_REQUEST, f"`{field}` is missing: it must be {expected}.", param=field)
-    if bytes(memoryview(value)[:1]) not in (openings[:1], openings[1:]) or _is_empty(value):
-        raise _wrong(field, expected if openings == b'"[' else f"{expected} with at least one in it")
-    return Head(model=_model(fields), stream=_stream(fields), output_bound=_output_bound(fields))
+    if bytes(memoryview(value)[:1]) not in _OPENINGS[expected] or _is_empty(value):
+        raise _wrong(field, expected)
 
 
 def _is_empty(value: msgspec.Raw) -> bool:
@@ -54,17 +77,19 @@ def _is_empty(value: msgspec.Raw) -> bool:
     return len(value) < SHORT and bytes(value)[:1] == b"[" and not bytes(value)[1:-1].strip()
 
 
-def _model(fields: Fields) -> str | None:
+def read_model(fields: Fields) -> str | None:
+    """The model that the caller names."""
     value = fields.get("model")
     if value is None or bytes(value) == b"null":
         return None
     try:
         return _string.decode(value) or None
     except (msgspec.DecodeError, UnicodeDecodeError):
-        raise _wrong("model", "a string") from None
+        raise _wrong("model", STRING) from None
 
 
-def _stream(fields: Fields) -> bool:
+def read_stream(fields: Fields) -> bool:
+    """True when the caller asks for a stream."""
     value = fields.get("stream")
     if value is None:
         return False
@@ -75,7 +100,9 @@ def _stream(fields: Fields) -> bool:
 
 
 def _output_bound(fields: Fields) -> int | None:
-    for name in ("max_completion_tokens", "max_tokens"):
+    """The larger of the two spellings' bounds: which of them a server keeps to is its own choice."""
+    bounds = []
+    for name in ALIASES:
         value = fields.get(name)
         if value is None or bytes(value) == b"null":
             continue
@@ -84,10 +111,12 @@ def _output_bound(fields: Fields) -> int | None:
             raise _wrong(name, "a whole number")
         if bound < 0:
             return None  # how some servers spell "no bound"
-        choices = fields.get("n")
-        count = _number("n", choices) if choices is not None else 1
-        return bound * (count if isinstance(count, int) and count > 0 else 1)
-    return None
+        bounds.append(bound)
+    if not bounds:
+        return None
+    choices = fields.get("n")
+    count = _number("n", choices) if choices is not None else 1
+    return max(bounds) * (count if isinstance(count, int) and count > 0 else 1)
 
 
 def _number(name: str, value: msgspec.Raw) -> object:
@@ -97,29 +126,46 @@ def _number(name: str, value: msgspec.Raw) -> object:
         raise _wrong(name, "a number") from None
 
 
-def overlay(operation: str, fields: Fields, preset: Preset, system: str | None) -> list[str]:
-    """Lay a preset over a request: parameters that the caller left open or the preset locks, and the system prompt."""
-    losses = []
-    if operation != "embeddings":
-        for name, value in preset.params.items():
-            alias = ALIASES.get(name)
-            if name in preset.locked:
-                if alias is not None:
-                    fields.pop(alias, None)
-            elif name in fields or (alias is not None and alias in fields):
-                continue
-            fields[name] = raw.raw_of(value)
+def overlay_chat(fields: Fields, preset: Preset, system: str | None) -> list[str]:
+    """Lay a preset over a chat completion: what the caller left open or the preset locks, and the system prompt."""
+    lay(fields, preset)
     if system is not None:
-        if operation == "chat":
-            fields["messages"] = _with_system(fields["messages"], system)
-        else:
-            losses.append("system")
+        fields["messages"] = _with_system(fields["messages"], system)
+    return []
+
+
+def overlay_text(fields: Fields, preset: Preset, system: str | None) -> list[str]:
+    """Lay a preset over a text completion, which has no place for a system prompt."""
+    lay(fields, preset)
+    return [] if system is None else ["system"]
+
+
+def overlay_embeddings(fields: Fields, preset: Preset, system: str | None) -> list[str]:
+    """Lay a preset over a request for embeddings: most of what steers an answer means nothing there."""
+    losses = lay(fields, preset, EMBEDDING_PARAMETERS)
+    return losses if system is None else [*losses, "system"]
+
+
+def lay(fields: Fields, preset: Preset, known: Collection[str] | None = None) -> list[str]:
+    """Set a preset's parameters, by the names that it stores; those that are not in `known` are the losses."""
+    losses = []
+    for name, value in preset.params.items():
+        if known is not None and name not in known:
+            losses.append(name)
+            continue
+        alias = ALIASES.get(name)
+        if name in preset.locked:
+            if alias is not None:
+                fields.pop(alias, None)
+        elif name in fields or (alias is not None and alias in fields):
+            continue
+        fields[name] = raw.raw_of(value)
     return losses
 
 
 class _Message(msgspec.Struct):
     role: str = ""
-    content: msgspec.Raw = msgspec.Raw(b"null")
+    content: msgspec.Raw = NULL
 
 
 _message = msgspec.json.Decoder(_Message)
@@ -159,9 +205,12 @@ def asked_for_usage(fields: Fields) -> bool:
 
 
 def address(fields: Fields, target: Target, ask_for_usage: bool) -> bytes:
-    """The body for one target: its own name of the model and, for the books, the wish for a usage event."""
+    """The body for one target: its own name of the model, its accent and, for the books, the wish for a usage event."""
     body = dict(fields)
     body["model"] = target.upstream_model
+    accent = target.accent
+    if accent.renames or accent.refuses or accent.roles:
+        _speak(body, accent)
     if ask_for_usage:
         options = body.get("stream_options")
         if options is None or bytes(options) == b"null":
@@ -174,3 +223,45 @@ def address(fields: Fields, target: Target, ask_for_usage: bool) -> bytes:
             inner["include_usage"] = TRUE
             body["stream_options"] = msgspec.Raw(raw.join(inner))
     return raw.join(body)
+
+
+def _speak(body: Fields, accent: Accent) -> None:
+    for name in body.keys() & accent.refuses:
+        del body[name]
+    for theirs, own in accent.renames.items():
+        value = body.pop(theirs, None)
+        if value is not None and bytes(body.get(own, NULL)) == b"null":
+            body[own] = value
+    if accent.roles and "messages" in body:
+        body["messages"] = _with_roles(body["messages"], accent.roles)
+
+
+def _with_roles(messages: msgspec.Raw, roles: Mapping[str, str]) -> msgspec.Raw:
+    """The messages with the target's names of the roles; untouched when none of the others occurs."""
+    marks = [f'"{role}"'.encode() for role in roles]
+    whole = bytes(messages)
+    if not any(mark in whole for mark in marks):
+        return messages
+    try:
+        items = raw.split_list(messages)
+        for place, item in enumerate(items):
+            written = bytes(item)
+            if any(mark in written for mark in marks):
+                own = roles.get(_message.decode(written).role)
+                if own is not None:
+                    message = raw.split(written)
+                    message["role"] = raw.raw_of(own)
+                    items[place] = msgspec.Raw(raw.join(message))
+    except (raw.NotJson, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise _wrong("messages", "an array of objects with a role and content") from None
+    return raw.join_list(items)
+
+
+def losses_of(fields: Fields, target: Target) -> list[str]:
+    """The fields of a request that `address` leaves out because the target refuses them."""
+    refused = target.accent.refuses
+    return [name for name, value in fields.items() if name in refused and not _says_nothing(name, bytes(value))]
+
+
+def _says_nothing(name: str, value: bytes) -> bool:
+    return value == b"null" or name == "stream_options" or value in NEUTRAL.get(name, ())
