@@ -10,7 +10,9 @@ from collections.abc import Callable
 from prometheus_client import CollectorRegistry, start_http_server
 
 from modelyard.api import management
-from modelyard.api.front import Front
+from modelyard.api.calls import Calls
+from modelyard.api.front import Door, Front, renamed
+from modelyard.api.ollama import OllamaDoors
 from modelyard.api.openai import PREFIX, OpenAIDoors
 from modelyard.api.ops import CallMetrics, Operations
 from modelyard.api.pages import STYLE, Pages
@@ -23,11 +25,15 @@ from modelyard.control.transaction import Changes
 from modelyard.core import log
 from modelyard.core.tasks import Background
 from modelyard.db import ledger
+from modelyard.db.responses import ResponseStore
 from modelyard.declared import default_timeouts
+from modelyard.dialects.table import DIALECTS
+from modelyard.gateway.fetching import Fetcher
 from modelyard.gateway.flusher import Flusher
 from modelyard.gateway.journal import Journal
 from modelyard.gateway.limits import Limiter
 from modelyard.gateway.pipeline import Pipeline
+from modelyard.gateway.stored import StoredResponses
 from modelyard.policy.routing import STRATEGIES
 from modelyard.settings import Settings
 from modelyard.stores import Stores
@@ -94,6 +100,7 @@ class Modelyard:
             Limiter(worker, workers),
             self._journal,
             STRATEGIES["priority"],
+            Fetcher(client, frozenset(host.lower() for host in settings.fetch_hosts) if settings.fetch_urls else None),
             Limits(concurrency=system) if system is not None else None,
         )
         self._registry = registry = CollectorRegistry(auto_describe=False)
@@ -105,9 +112,13 @@ class Modelyard:
             ready=lambda: None if self._first_discovery.is_set() else "the backends have not been asked yet",
             metrics_enabled=settings.enable_metrics,
         )
+        self._responses = StoredResponses(ResponseStore(stores.database), round(settings.response_hours * 3600))
+        calls = Calls(pipeline, published, stores.seal, settings.max_body_bytes, self._responses)
         self.front = _front(
             settings,
-            OpenAIDoors(pipeline, published, stores.seal, settings.max_body_bytes, self._discovery.refresh),
+            calls,
+            OpenAIDoors(calls, published, self._responses, self._discovery.refresh),
+            OllamaDoors(calls, published, self._discovery.loaded),
             control,
             operations,
         )
@@ -123,6 +134,7 @@ class Modelyard:
         self._background.start("flush the journal", self._flusher.run)
         self._background.start("follow other processes", self._publisher.watch)
         self._background.start("discover models", self._discover)
+        self._background.start("forget old responses", self._responses.run)
         try:
             async with asyncio.timeout(FIRST_DISCOVERY_SECONDS):
                 await self._first_discovery.wait()
@@ -167,7 +179,9 @@ class Modelyard:
         await self._discovery.run()
 
 
-def _front(settings: Settings, openai: OpenAIDoors, control: Control, operations: Operations) -> Front:
+def _front(
+    settings: Settings, calls: Calls, openai: OpenAIDoors, ollama: OllamaDoors, control: Control, operations: Operations
+) -> Front:
     """Every door of the server."""
     throttle = SignInThrottle()
     pages = Pages(control, throttle)
@@ -176,7 +190,7 @@ def _front(settings: Settings, openai: OpenAIDoors, control: Control, operations
     )
     return Front(
         exact={
-            **dict.fromkeys(openai.operations, openai.call),
+            **_models(calls, ollama),
             "/health": operations.health,
             "/ready": operations.readiness,
             "/metrics": operations.metrics,
@@ -184,11 +198,42 @@ def _front(settings: Settings, openai: OpenAIDoors, control: Control, operations
             "/setup": pages.set_up,
             STYLE: pages.style,
         },
-        prefixes={PREFIX: openai.models},
+        prefixes={
+            PREFIX: openai.rest,
+            "/ollama" + PREFIX: renamed("/ollama", "", openai.rest),
+            "/openai" + PREFIX: renamed("/openai", "", openai.rest),
+            "/openai/": renamed("/openai/", PREFIX, openai.rest),
+        },
         rest=manage,
         hosts=_hosts(settings),
         base_path=settings.base_path,
     )
+
+
+def _models(calls: Calls, ollama: OllamaDoors) -> dict[str, Door]:
+    """The doors of the three dialects, at their own paths and at those by which the ecosystem knows them too."""
+    doors: dict[str, Door] = {
+        "/api/tags": ollama.tags,
+        "/api/show": ollama.show,
+        "/api/ps": ollama.ps,
+        "/api/version": ollama.version,
+    }
+    for dialect in DIALECTS.values():
+        for operation in dialect.operations:
+            doors[operation.path] = calls.door(dialect, operation)
+    others = {"/ollama" + path: door for path, door in doors.items()}
+    for path, door in doors.items():
+        if path.startswith(PREFIX):
+            others["/openai" + path] = others["/openai/" + path.removeprefix(PREFIX)] = door
+    chat = doors["/v1/chat/completions"]
+    return {
+        **others,
+        **doors,
+        "/api/chat/completions": chat,
+        "/api/v1/chat/completions": chat,
+        "/ollama": ollama.status,
+        "/ollama/": ollama.status,
+    }
 
 
 def _hosts(settings: Settings) -> frozenset[str] | None:

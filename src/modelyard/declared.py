@@ -51,18 +51,19 @@ def _connections(settings: Settings) -> list[ConnectionRow]:
     rows: list[ConnectionRow] = []
 
     def add(flavour: str, variable: str, urls: Sequence[str], keys: Sequence[Sequence[str]]) -> None:
+        kind = FLAVOURS[flavour].kind
         for index, url in enumerate(urls):
             name = flavour if len(urls) == 1 else f"{flavour}-{index + 1}"
             row = ConnectionRow(
                 id=f"environment-{flavour}-{index + 1}",
                 name=name,
-                kind=FLAVOURS[flavour].kind,
+                kind=kind,
                 base_url="",
-                flavour=flavour,
+                flavour="",
                 source=ENVIRONMENT,
             )
             given = {
-                "flavour": flavour,
+                "flavour": None if flavour == kind else flavour,  # the name of a kind says nothing of the server
                 "base_url": url,
                 "api_keys": list(keys[index]) if index < len(keys) else [],
             }

@@ -111,6 +111,23 @@ class Settings(BaseModel):
         False, alias="MODELYARD_SETUP_LINK", examples=["true"],
         description="Start on a public address although there is no administrator yet, and print the setup link.",
     )  # fmt: skip
+    response_hours: float = Field(
+        24,
+        ge=0,
+        le=100_000,
+        alias="MODELYARD_RESPONSE_HOURS",
+        description="How long answers of the responses API are kept for `previous_response_id`. `0` keeps none.",
+        examples=["720"],
+    )
+    fetch_urls: bool = Field(
+        True, alias="MODELYARD_FETCH_URLS", examples=["false"],
+        description="Fetch pictures and documents that a request names by their address, from public hosts, for backends "
+        "that cannot do so themselves.",
+    )  # fmt: skip
+    fetch_hosts: Commas = Field(
+        [], alias="MODELYARD_FETCH_HOSTS", examples=["files.example.internal"],
+        description="Hosts that may be fetched from although they are not public.",
+    )  # fmt: skip
     session_hours: float = Field(
         24 * 28,
         gt=0,

@@ -66,6 +66,16 @@ class Front:
         return False
 
 
+def renamed(prefix: str, replacement: str, door: Door) -> Door:
+    """The same door for paths that begin with `prefix` in place of `replacement`."""
+
+    async def through(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["path"] = replacement + scope["path"].removeprefix(prefix)
+        await door(scope, receive, send)
+
+    return through
+
+
 def host_name(host: str) -> str:
     """`Example.com:8484` as `example.com`, `[::1]:8484` as `::1`."""
     if host.startswith("["):

@@ -1,155 +1,87 @@
-"""The OpenAI doors: `/v1/chat/completions`, `/v1/completions`, `/v1/embeddings`, `/v1/models`."""
+"""What lies below `/v1` beside the calls of models: the list of models, and stored responses.
 
-import asyncio
-import time
+The list is told in Anthropic's form to a client that sends `anthropic-version`: both ecosystems use the same path.
+"""
+
 from collections.abc import Awaitable, Callable
 
-from modelyard.api.body import ClientLeft, read_body
-from modelyard.api.reply import ClientWatch, Receive, Scope, Send, deliver, refusal
+from modelyard.api.calls import Calls, answered, only
+from modelyard.api.reply import Receive, Scope, Send
 from modelyard.canonical.snapshot import Published
-from modelyard.core import ids, log, raw
+from modelyard.core import raw
 from modelyard.core.errors import Kind, Problem
-from modelyard.core.seal import Seal
+from modelyard.dialects.anthropic import ANTHROPIC, listing
+from modelyard.dialects.dialect import Dialect
 from modelyard.dialects.openai import OPENAI
-from modelyard.gateway.call import JSON_TYPE, Call, Reply
-from modelyard.gateway.gate import authenticate, authorise, find
-from modelyard.gateway.pipeline import Pipeline
+from modelyard.gateway.call import JSON_TYPE, Reply
+from modelyard.gateway.gate import authorise, find
+from modelyard.gateway.stored import StoredResponses
 from modelyard.policy.access import usable
-from modelyard.policy.credentials import forged, presented
-
-_log = log.get(__name__)
 
 PREFIX = "/v1/"
 MODELS = "/v1/models"
+RESPONSES = "/v1/responses"
 REFRESH = b"refresh=true"  # asks every backend first; for administrators, because it makes them all work
-DRY_RUN = (b"x-modelyard-dry-run", b"true")
 
 
 class OpenAIDoors:
-    """Turns HTTP into calls and replies into HTTP. Holds no rule of its own."""
+    """Lists for both dialects that live below `/v1`, and 404 for every other path there."""
 
     def __init__(
-        self,
-        pipeline: Pipeline,
-        published: Published,
-        seal: Seal,
-        max_body_bytes: int,
-        refresh: Callable[[], Awaitable[None]],
+        self, calls: Calls, published: Published, stored: StoredResponses, refresh: Callable[[], Awaitable[None]]
     ) -> None:
-        self._pipeline = pipeline
+        self._calls = calls
         self._published = published
-        self._seal = seal
-        self._max_body_bytes = max_body_bytes
+        self._stored = stored
         self._refresh = refresh
-        self.operations = {"/v1" + path: operation for operation, path in OPENAI.operations.items()}
 
-    async def call(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One call of a model, from its bytes to its last byte out."""
-        received = time.monotonic()
-        call_id = ids.call_id()
-        watch = None
-        try:
-            try:
-                self._only(scope, "POST")
-                digest = self._known(scope)
-                body = await read_body(scope, receive, self._max_body_bytes)
-                task = asyncio.current_task()
-                assert task is not None
-                watch = ClientWatch(receive, task)
-                reply = await self._pipeline.run(self._read(scope, digest, body, call_id, received))
-            except Problem as problem:
-                reply = refusal(problem, OPENAI, call_id)
-            except ClientLeft:
-                return
-            except Exception as error:  # noqa: BLE001 - a fault of ours is told in the dialect's shape, its details only to the log
-                _log.exception("a call failed inside the gateway", call=call_id, error=type(error).__name__)
-                reply = refusal(_fault(call_id), OPENAI, call_id)
-            await deliver(reply, send)
-        except asyncio.CancelledError:
-            if watch is None or not watch.left:
-                raise
-            task = asyncio.current_task()
-            assert task is not None
-            task.uncancel()  # the client is gone: there is nobody to answer, and nothing has failed
-        finally:
-            if watch is not None:
-                watch.stop()
-
-    async def models(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """`GET /v1/models`, `GET /v1/models/{id}`, and 404 for every other path below /v1."""
-        started = time.monotonic()
-        call_id = ids.call_id()
-        try:
-            reply = await self._listing(scope, call_id)
-            overhead = (time.monotonic() - started) * 1000
-            reply.headers.append((b"x-modelyard-overhead-ms", b"%.2f" % overhead))
-        except Problem as problem:
-            reply = refusal(problem, OPENAI, call_id)
-        await deliver(reply, send)
-
-    async def _listing(self, scope: Scope, call_id: str) -> Reply:
+    async def rest(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """`GET /v1/models`, `GET /v1/models/{id}`, `GET` and `DELETE /v1/responses/{id}`."""
         path: str = scope["path"].rstrip("/")
-        if path != MODELS and not path.startswith(MODELS + "/"):
+        dialect = dialect_of(scope)
+
+        async def make(call_id: str) -> Reply:
+            if path == MODELS or path.startswith(MODELS + "/"):
+                return await self._models(scope, path, dialect)
+            if path.startswith(RESPONSES + "/"):
+                return await self._response(scope, path.removeprefix(RESPONSES + "/"))
             raise Problem(
                 Kind.NOT_FOUND,
                 f"There is nothing at {scope['path'][:200]}. The API is described at /api/v1/openapi.json.",
             )
-        self._only(scope, "GET")
-        snapshot = self._published.snapshot
-        principal = authenticate(snapshot, self._digest(scope), time.time(), OPENAI.name)
+
+        await answered(send, dialect, make)
+
+    async def _models(self, scope: Scope, path: str, dialect: Dialect) -> Reply:
+        only(scope, "GET")
+        principal = self._calls.principal(scope, dialect)
         if path == MODELS and principal.manages and scope["query_string"] == REFRESH:
             await self._refresh()
-            snapshot = self._published.snapshot
-        if path == MODELS:
-            body = (
-                b'{"object":"list","data":[' + b",".join([model.entry for model in usable(principal, snapshot)]) + b"]}"
-            )
-        else:
+        snapshot = self._published.snapshot
+        if path != MODELS:
             name = path.removeprefix(MODELS + "/")
-            body = authorise(principal, find(snapshot, name), snapshot, name).entry
-        return Reply(status=200, headers=[JSON_TYPE, (b"x-request-id", call_id.encode())], body=body)
+            model = authorise(principal, find(snapshot, name), snapshot, name)
+            body = model.entry if dialect is OPENAI else listing.write_model(model.id, model.name, model.created)
+        elif dialect is OPENAI:
+            entries = b",".join([model.entry for model in usable(principal, snapshot)])
+            body = b'{"object":"list","data":[' + entries + b"]}"
+        else:
+            rows = [(model.id, model.name, model.created) for model in usable(principal, snapshot)]
+            body = listing.write_models(rows, scope["query_string"])
+        return Reply(status=200, headers=[JSON_TYPE], body=body)
 
-    def _known(self, scope: Scope) -> bytes | None:
-        """The digest of a credential that we know: a stranger's body is not even read."""
-        digest = self._digest(scope)
-        authenticate(self._published.snapshot, digest, time.time())
-        return digest
-
-    def _read(self, scope: Scope, digest: bytes | None, body: bytes, call_id: str, received: float) -> Call:
-        operation = self.operations[scope["path"]]
-        try:
-            fields = raw.split(body)
-            head = OPENAI.read_head(operation, fields)
-        except raw.NotJson as error:
-            raise Problem(Kind.INVALID_REQUEST, f"The request body is not a JSON object: {error}.") from None
-        return Call(
-            id=call_id,
-            dialect=OPENAI,
-            operation=operation,
-            fields=fields,
-            head=head,
-            size=len(body),
-            digest=digest,
-            received=received,
-            dry_run=DRY_RUN in scope["headers"],
-        )
-
-    def _digest(self, scope: Scope) -> bytes | None:
-        shown = presented(scope["headers"])
-        if shown is None:
-            return None
-        if shown.ambient and forged(scope["method"], scope["headers"]):
-            raise Problem(Kind.FORBIDDEN, "This request came from another site's page and was refused.")
-        return self._seal.digest(shown.token)
-
-    @staticmethod
-    def _only(scope: Scope, method: str) -> None:
-        if scope["method"] != method and not (method == "GET" and scope["method"] == "HEAD"):
-            raise Problem(Kind.METHOD_NOT_ALLOWED, f"Use {method} for {scope['path'][:200]}.")
+    async def _response(self, scope: Scope, response_id: str) -> Reply:
+        """A stored response, read or removed by whose it is."""
+        principal = self._calls.principal(scope, OPENAI)
+        if scope["method"] == "DELETE":
+            await self._stored.forget(principal.user_id, response_id)
+            gone = {"id": response_id, "object": "response", "deleted": True}
+            return Reply(status=200, headers=[JSON_TYPE], body=raw.encode(gone))
+        only(scope, "GET")
+        body = await self._stored.read(principal.user_id, response_id)
+        return Reply(status=200, headers=[JSON_TYPE], body=body)
 
 
-def _fault(call_id: str) -> Problem:
-    return Problem(
-        Kind.INTERNAL,
-        f"Modelyard failed to handle this call. The operator finds the reason in the log under {call_id}.",
-    )
+def dialect_of(scope: Scope) -> Dialect:
+    """Which of the two dialects below `/v1` a client speaks that calls no model."""
+    return ANTHROPIC if any(name == b"anthropic-version" for name, _ in scope["headers"]) else OPENAI

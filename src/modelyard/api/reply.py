@@ -6,7 +6,7 @@ from typing import Any
 
 from modelyard.core.errors import Problem
 from modelyard.dialects.dialect import Dialect
-from modelyard.gateway.call import CLIENT_LEFT, Headers, Reply
+from modelyard.gateway.call import CLIENT_LEFT, BrokenOff, Headers, Reply
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -15,6 +15,9 @@ Send = Callable[[Message], Awaitable[None]]
 
 # Most calls are over before this; only a longer one pays for a task that watches its client.
 WATCH_AFTER_SECONDS = 0.1
+
+# A stream that was silent for as long gets a ping, where its dialect has one.
+PING_SECONDS = 15.0
 
 
 class ClientWatch:
@@ -46,19 +49,61 @@ class ClientWatch:
 
 async def deliver(reply: Reply, send: Send) -> None:
     """Send a reply to its end. A stream is closed however this ends."""
-    if reply.stream is None:
+    stream = reply.stream
+    if stream is None:
         reply.headers.append((b"content-length", b"%d" % len(reply.body)))
         await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
         await send({"type": "http.response.body", "body": reply.body})
         return
+    pulse = Pulse(send, reply.ping) if reply.ping else None
     try:
         await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
         await send({"type": "http.response.body", "body": reply.body, "more_body": True})
-        async for chunk in reply.stream:
+        async for chunk in stream:
+            if pulse is not None:
+                pulse.seen = True
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        if pulse is not None:
+            pulse.stop()
         await send({"type": "http.response.body", "body": b""})
+    except BrokenOff:
+        return  # without the end of the body: the server breaks the connection
     finally:
-        await reply.stream.aclose()
+        if pulse is not None:
+            pulse.stop()
+        await stream.aclose()
+
+
+class Pulse:
+    """Keeps a silent stream's connection alive: proxies end one on which nothing moves.
+
+    Every chunk of a stream holds whole events, so a ping between two of them harms nobody. `seen` is set by whoever
+    sends; only a stream that was silent for a whole interval gets a ping.
+    """
+
+    __slots__ = ("_handle", "_loop", "_ping", "_send", "_task", "seen")
+
+    def __init__(self, send: Send, ping: bytes) -> None:
+        self._send = send
+        self._ping = ping
+        self._loop = asyncio.get_running_loop()
+        self._task: asyncio.Task[None] | None = None
+        self._handle = self._loop.call_later(PING_SECONDS, self._beat)
+        self.seen = False
+
+    def _beat(self) -> None:
+        if not self.seen and (self._task is None or self._task.done()):
+            self._task = self._loop.create_task(self._send_ping())
+        self.seen = False
+        self._handle = self._loop.call_later(PING_SECONDS, self._beat)
+
+    async def _send_ping(self) -> None:
+        await self._send({"type": "http.response.body", "body": self._ping, "more_body": True})
+
+    def stop(self) -> None:
+        self._handle.cancel()
+        if self._task is not None:
+            self._task.cancel()
 
 
 def refusal(problem: Problem, dialect: Dialect, call_id: str) -> Reply:
@@ -66,4 +111,7 @@ def refusal(problem: Problem, dialect: Dialect, call_id: str) -> Reply:
     headers: Headers = [(b"content-type", b"application/json"), (b"x-request-id", call_id.encode())]
     if problem.retry_after is not None:
         headers.append((b"retry-after", b"%d" % max(1, -int(-problem.retry_after // 1))))
-    return Reply(status=problem.kind.status, headers=headers, body=dialect.write_error(problem))
+    status = problem.kind.status
+    return Reply(
+        status=dialect.statuses.get(status, status), headers=headers, body=dialect.write_error(problem, call_id)
+    )

@@ -7,12 +7,12 @@ from typing import Any
 
 from modelyard.canonical.endpoint import Endpoint, Timeouts
 from modelyard.canonical.records import ConnectionRow, Offer
-from modelyard.control.snapshot.compile import compile_connection, request_headers
+from modelyard.control.snapshot.compile import compile_connection, request_headers, visible_name
 from modelyard.core import log
 from modelyard.core.clock import now
 from modelyard.core.errors import Problem
 from modelyard.core.seal import MASK
-from modelyard.dialects.flavours import FLAVOURS, Flavour
+from modelyard.dialects.flavours import FLAVOURS
 from modelyard.dialects.openai.listing import NotAList
 from modelyard.upstream.client import Client
 
@@ -35,10 +35,10 @@ async def fetch_models(client: Client, row: ConnectionRow) -> list[dict[str, Any
         timeouts=Timeouts(connect=LIST_SECONDS, first_byte=LIST_SECONDS, idle=LIST_SECONDS),
     )
     key = row.api_keys[0] if row.api_keys else None
-    own = {**dict(flavour.listing_headers), **{name.lower(): value for name, value in row.headers.items()}}
+    own = {name.lower(): value for name, value in row.headers.items()}
     try:
         async with asyncio.timeout(LIST_SECONDS):
-            status, body = await _get(client, endpoint, flavour, request_headers(flavour.listing_credential, key, own))
+            status, body = await _get(client, endpoint, flavour.models_path, request_headers(flavour, key, own))
     except TimeoutError:
         raise ListFailed(f"it did not answer within {LIST_SECONDS:.0f} s") from None
     except Problem as problem:
@@ -56,9 +56,9 @@ async def fetch_models(client: Client, row: ConnectionRow) -> list[dict[str, Any
 
 
 async def _get(
-    client: Client, endpoint: Endpoint, flavour: Flavour, headers: tuple[tuple[str, str], ...]
+    client: Client, endpoint: Endpoint, path: str, headers: tuple[tuple[str, str], ...]
 ) -> tuple[int, bytes]:
-    answer = await client.send(endpoint, "GET", flavour.models_path, headers, b"", stream=False)
+    answer = await client.send(endpoint, "GET", path, headers, b"", stream=False)
     try:
         return answer.status, await answer.read(MAX_LIST_BYTES)
     finally:
@@ -69,6 +69,24 @@ def _without(row: ConnectionRow, text: str) -> str:
     for key in row.api_keys:
         text = text.replace(key, MASK)
     return text
+
+
+async def fetch_loaded(client: Client, row: ConnectionRow) -> dict[str, dict[str, Any]]:
+    """What a backend that loads and unloads models holds in memory now, by our names. Nothing when it does not say."""
+    compiled = compile_connection(row)
+    path = compiled.flavour.loaded_path
+    if path is None:
+        return {}
+    key = row.api_keys[0] if row.api_keys else None
+    own = {name.lower(): value for name, value in row.headers.items()}
+    try:
+        async with asyncio.timeout(LIST_SECONDS):
+            headers = request_headers(compiled.flavour, key, own)
+            status, body = await _get(client, compiled.connection.endpoint, path, headers)
+        rows = compiled.flavour.read_models(body) if status == 200 else []
+    except (TimeoutError, Problem, NotAList):
+        return {}
+    return {visible_name(row, str(model["id"])): model for model in rows}
 
 
 class Discovery:
@@ -121,6 +139,12 @@ class Discovery:
         await self._refresh_one(row, found)
         self._take([row], found)
         return found[row.id]
+
+    async def loaded(self) -> dict[str, dict[str, Any]]:
+        """What the backends hold in memory now, by our names: the one thing that is asked of them while a caller waits."""
+        rows = [row for row in self._connections() if row.enable]
+        found = await asyncio.gather(*(fetch_loaded(self._client, row) for row in rows))
+        return {name: model for models in found for name, model in models.items()}
 
     async def _refresh_one(self, row: ConnectionRow, found: dict[str, Offer]) -> None:
         before = self._settings.get(row.id)

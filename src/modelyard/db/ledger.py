@@ -14,9 +14,17 @@ _FIELDS = CallRecord.__struct_fields__
 # The journal's lines go in as they are, as one JSON array: `executemany` starves beside a busy event loop (it takes the
 # interpreter's lock for every row), and reading the lines in Python costs more than all of SQLite's work on them.
 _INSERT = f"INSERT INTO ledger ({', '.join(_FIELDS)}) SELECT "
-_FROM_SQLITE = ", ".join(f"json_extract(value, '$.s[{index}]')" for index in range(len(_FIELDS)))
+# Fields that a journal of an earlier version does not have yet.
+_LATER = {"cache_write_1h": "0", "audio_input": "0", "audio_output": "0", "loss": "''"}
+
+
+def _known(field: str, value: str) -> str:
+    return f"coalesce({value}, {_LATER[field]})" if field in _LATER else value
+
+
+_FROM_SQLITE = ", ".join(_known(field, f"json_extract(value, '$.s[{index}]')") for index, field in enumerate(_FIELDS))
 _FROM_POSTGRES = ", ".join(
-    f"(value->'s'->>{index})::{ledger.c[field].type.compile()}" for index, field in enumerate(_FIELDS)
+    _known(field, f"(value->'s'->>{index})::{ledger.c[field].type.compile()}") for index, field in enumerate(_FIELDS)
 )
 _SQLITE = text(f"{_INSERT}{_FROM_SQLITE} FROM json_each(:batch) WHERE true ON CONFLICT (id) DO NOTHING")
 _POSTGRES = text(

@@ -34,8 +34,8 @@ class Line:
         return Path(__file__).parent / "migrations" / self.name
 
 
-MAIN = Line("main", "alembic_version", "0001")
-LEDGER = Line("ledger", "ledger_version", "0001")
+MAIN = Line("main", "alembic_version", "0002")
+LEDGER = Line("ledger", "ledger_version", "0002")
 
 
 class MigrationFailed(Exception):

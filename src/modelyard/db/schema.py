@@ -151,6 +151,19 @@ audit = Table(
     Index("ix_billing_audit_log_entity", "entity_type", "entity_id"),
 )
 
+# Answers of the responses API, for `previous_response_id`. Ids are the backends': unique only for one person.
+responses = Table(
+    "responses",
+    metadata,
+    Column("user_id", String, primary_key=True),
+    Column("id", String, primary_key=True),
+    Column("previous_id", String),
+    Column("items", Text, nullable=False, comment="JSON list: what the caller said in this turn and what came back"),
+    Column("answer", Text, nullable=False, comment="the answer as it was given"),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False, index=True),
+)
+
 # What the installation knows of itself, such as the digest of the one-time setup link.
 facts = Table(
     "facts",
@@ -196,6 +209,10 @@ ledger = Table(
     Column("output", BigInteger, nullable=False),
     Column("reasoning", BigInteger, nullable=False),
     Column("estimated", Boolean, nullable=False),
+    Column("cache_write_1h", BigInteger, nullable=False, server_default="0"),
+    Column("audio_input", BigInteger, nullable=False, server_default="0"),
+    Column("audio_output", BigInteger, nullable=False, server_default="0"),
+    Column("loss", String, nullable=False, server_default=""),
     Index("ix_ledger_user_id_id", "user_id", "id"),
     Index("ix_ledger_key_id_id", "key_id", "id"),
     sqlite_with_rowid=False,

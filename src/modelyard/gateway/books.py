@@ -60,7 +60,8 @@ class OpenBooks:
         record, segment = self.record, self._segment
         if usage is not None:
             record.input, record.cached_input, record.cache_write = usage.input, usage.cached_input, usage.cache_write
-            record.output, record.reasoning = usage.output, usage.reasoning
+            record.cache_write_1h, record.output, record.reasoning = usage.cache_write_1h, usage.output, usage.reasoning
+            record.audio_input, record.audio_output = usage.audio_input, usage.audio_output
             record.estimated = False
         elif status == ERROR and deltas == 0:
             record.input = 0  # nothing was produced: the backend refused or failed before its first token
@@ -68,8 +69,7 @@ class OpenBooks:
             record.output = deltas
             record.estimated = True
         if self._held:
-            total = record.input + record.cached_input + record.cache_write + record.output + record.reasoning
-            self._limiter.settle(self._held, total)
+            self._limiter.settle(self._held, usage.total if usage is not None else record.input + record.output)
         if segment is None:
             return
         record.status = status

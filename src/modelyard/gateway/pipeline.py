@@ -10,24 +10,27 @@ SQL. The first events from upstream are the commit point: before them the next t
 import asyncio
 import random
 import time
-from datetime import datetime
 from functools import lru_cache
 from typing import NamedTuple
 
+from modelyard.canonical.chat import ChatRequest
 from modelyard.canonical.record import ERROR, OK, CallRecord
 from modelyard.canonical.snapshot import Limits, Model, Principal, Published, Snapshot, Target
 from modelyard.core.errors import Kind, Problem
-from modelyard.core.raw import Fields
+from modelyard.dialects.dialect import CHAT, COUNT, OTHER, Asker
 from modelyard.gateway.books import OpenBooks
 from modelyard.gateway.call import JSON_TYPE, Call, Headers, Reply
+from modelyard.gateway.counting import estimated
 from modelyard.gateway.dry_run import explain
+from modelyard.gateway.fetching import Fetcher
 from modelyard.gateway.gate import authenticate, authorise, find, resolve
 from modelyard.gateway.journal import Journal
+from modelyard.gateway.lanes import Asked, HubLane, Lane, lane_to, reach, remote_media
 from modelyard.gateway.limits import Item, Limiter, Refusal, Reservation
+from modelyard.gateway.losses import LOSSY, header_of, record_of, refused_loss
 from modelyard.gateway.relay import OpenStream, Relay, how_cancelled, open_stream, streams
 from modelyard.gateway.upstream_errors import cleaned, problem_of
 from modelyard.policy.access import in_scope, may_use
-from modelyard.policy.presets import fill_in
 from modelyard.policy.routing import REFUSED_CREDENTIAL, RETRYABLE_STATUS, Strategy
 from modelyard.upstream.client import Answer, Client
 
@@ -40,26 +43,19 @@ BYTES_PER_TOKEN = 4
 
 SYSTEM = "system"
 
-STREAM_HEADERS: Headers = [
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-cache"),
-    (b"x-accel-buffering", b"no"),
-]
-
 
 class Attempt(NamedTuple):
-    """One target to try, with the request as the model's preset has made it."""
+    """One target to try, with what the call asks of the model that it belongs to."""
 
-    model: Model
+    asked: Asked
     target: Target
-    fields: Fields
-    losses: list[str]
 
 
 class Exchange(NamedTuple):
     """What a target answered: a stream that has begun, or an answer that is still to be read whole."""
 
     attempt: Attempt
+    lane: Lane
     answer: Answer
     stream: OpenStream | None
     waited: float
@@ -76,6 +72,7 @@ class Pipeline:
         limiter: Limiter,
         journal: Journal,
         strategy: Strategy,
+        fetcher: Fetcher,
         system_limits: Limits | None = None,
     ) -> None:
         self._published = published
@@ -83,6 +80,7 @@ class Pipeline:
         self._limiter = limiter
         self._journal = journal
         self._strategy = strategy
+        self._fetcher = fetcher
         self._system_limits = system_limits
 
     async def run(self, call: Call) -> Reply:
@@ -93,16 +91,22 @@ class Pipeline:
         attempts = self._route(call, principal, model, snapshot)
         items = self._limit_items(principal, model, call)
         if call.dry_run:
-            candidates = [attempt.target for attempt in attempts]
-            return explain(call, model, principal, candidates, self._body(call, attempts[0]), items)
+            lane = lane_to(*attempts[0]) if attempts else None
+            return explain(call, model, principal, [attempt.target for attempt in attempts], lane, items)
         held = self._reserve(items)
+        alone = _without_backend(call, model, attempts)
+        if alone is not None:
+            self._limiter.settle(held, 0)
+            return alone
+        if not attempts:
+            return self._count(call, model, principal, held)
         record = CallRecord(
             id=call.id,
             started_at=time.time_ns() // 1_000_000,
             user_id=principal.user_id,
             key_id=principal.credential_id,
             dialect=call.dialect.name,
-            operation=call.operation,
+            operation=call.operation.name,
             model=model.id,
             stream=call.head.stream,
             input=call.size // BYTES_PER_TOKEN,
@@ -123,33 +127,46 @@ class Pipeline:
     async def _answer(self, call: Call, attempts: list[Attempt], books: OpenBooks) -> Reply:
         """The first target's answer that is one."""
         exchange = await self._exchange(call, attempts, books)
-        attempt, answer, stream, _ = exchange
+        (_, target), lane, answer, stream, _ = exchange
         try:
             headers = _headers(call, exchange, books.record.attempts)
             if stream is not None:
-                headers.extend(STREAM_HEADERS)
-                relay = Relay(stream, call.dialect, attempt.target, books)
-                return Reply(status=answer.status, headers=headers, body=stream.first, stream=relay)
+                headers.extend(_stream_headers(call, answer))
+                relay = Relay(stream, target, books)
+                return Reply(
+                    status=answer.status, headers=headers, body=stream.first, stream=relay, ping=call.operation.ping
+                )
             body = await answer.read(MAX_ANSWER_BYTES)
-            usage = call.dialect.read_usage(body)
+            streamed = lane.streamed(body) if call.head.stream else None
+            body, usage = streamed or lane.whole(body)
         except Problem as problem:
-            problem.message = cleaned(problem.message, attempt.target)
+            problem.message = cleaned(problem.message, target)
             raise
         except BaseException:
             answer.abort()
             raise
-        books.close(OK, usage, deltas=0 if call.operation == "embeddings" else len(body) // BYTES_PER_TOKEN)
-        headers.append(JSON_TYPE)
+        books.close(OK, usage, deltas=len(body) // BYTES_PER_TOKEN if call.operation.family == CHAT else 0)
+        headers.extend(_stream_headers(call, answer) if streamed else (_content_type(call, answer),))
         return Reply(status=answer.status, headers=headers, body=body)
 
+    def _count(self, call: Call, model: Model, principal: Principal, held: list[Reservation]) -> Reply:
+        """The tokens of a prompt, where no backend can count them."""
+        self._limiter.settle(held, 0)
+        request = Asked(call, model, principal).request()
+        assert isinstance(request, ChatRequest)
+        return estimated(request, call.id)
+
     def _route(self, call: Call, principal: Principal, model: Model, snapshot: Snapshot) -> list[Attempt]:
-        """What is tried, in this order; the fallback model's targets last, with its own preset over the request."""
+        """What is tried, in this order; the fallback model's targets last, with its own preset over the request.
+
+        Nothing, for a count of tokens that no target can make.
+        """
         draw = random.random()  # noqa: S311 - a lot, not a secret
-        asked = call.fields
-        attempts = self._attempts(call, asked, principal, model, draw)
-        if attempts and model.preset is not None:
+        asked = Asked(call, model, principal)
+        attempts = self._attempts(asked, draw)
+        if model.preset is not None:
             # The preset may bound the output, which is what the limits reserve.
-            call.head = call.dialect.read_head(call.operation, attempts[0].fields)
+            call.head = call.operation.read_head(asked.fields()[0])
         fallback = find(snapshot, snapshot.fallback_model) if snapshot.fallback_model else None
         if (
             fallback is not None
@@ -157,21 +174,15 @@ class Pipeline:
             and in_scope(principal, fallback)
             and may_use(principal, fallback, snapshot)
         ):
-            attempts += self._attempts(call, asked, principal, fallback, draw)
-        if not attempts:
-            raise Problem(
-                Kind.UNAVAILABLE,
-                f"The model `{model.id}` has no backend at the moment: its base model is not offered by any connection.",
-            )
+            attempts += self._attempts(Asked(call, fallback, principal), draw)
+        if not attempts and not (call.operation.family == COUNT and model.targets):
+            raise _nowhere(call, model)
         return attempts
 
-    def _attempts(self, call: Call, asked: Fields, principal: Principal, model: Model, draw: float) -> list[Attempt]:
-        fields, losses, preset = asked, [], model.preset
-        if preset is not None:
-            fields = dict(asked)
-            system = fill_in(preset.system, principal, datetime.now().astimezone()) if preset.system else None
-            losses = call.dialect.overlay(call.operation, fields, preset, system)
-        return [Attempt(model, target, fields, losses) for target in self._strategy(model.targets, draw)]
+    def _attempts(self, asked: Asked, draw: float) -> list[Attempt]:
+        operation = asked.call.operation
+        targets = self._strategy(asked.model.targets, draw)
+        return [Attempt(asked, target) for target in targets if reach(operation, target.accent) is not None]
 
     def _limit_items(self, principal: Principal, model: Model, call: Call) -> list[Item]:
         """What this call may take of each limit that applies to it, whichever target it runs on."""
@@ -198,49 +209,60 @@ class Pipeline:
         for attempt in attempts:
             if problem is not None and not _another_may_help(problem):
                 break
-            target = attempt.target
+            asked, target = attempt
             refusal = self._connection_full(call, attempt, books)
             if refusal is not None:
                 problem = _refused(refusal, f"The backend `{target.connection.name}`")
                 continue
+            lane = lane_to(asked, target)
+            if isinstance(lane, HubLane) and not target.accent.fetches:
+                lane = await self._with_media(asked, target, lane)
+            if lane.losses and (call.strict or (asked.model.preset is not None and asked.model.preset.strict)):
+                problem = refused_loss(lane.losses, target)
+                continue
             books.record.connection_id, books.record.upstream_model = target.connection.id, target.model
-            body = self._body(call, attempt)
+            books.record.loss = record_of(lane.losses)
             await books.leaves()
             sent = time.monotonic()
             try:
-                answer, stream = await self._send(call, attempt, body, books)
+                answer, stream = await self._send(call, target, lane, books)
             except Problem as failed:
                 failed.message = cleaned(failed.message, target)
                 problem = failed
                 waited += time.monotonic() - sent
                 continue
             books.first_byte()
-            return Exchange(attempt, answer, stream, waited + time.monotonic() - sent)
+            return Exchange(attempt, lane, answer, stream, waited + time.monotonic() - sent)
         assert problem is not None
         raise problem
 
-    async def _send(
-        self, call: Call, attempt: Attempt, body: bytes, books: OpenBooks
-    ) -> tuple[Answer, OpenStream | None]:
+    async def _with_media(self, asked: Asked, target: Target, lane: Lane) -> Lane:
+        """The same lane with everything in the request that is named by its address fetched into it."""
+        request = asked.request()
+        media = remote_media(request) if isinstance(request, ChatRequest) else []
+        if not media:
+            return lane
+        await self._fetcher.fill(media)
+        return lane_to(asked, target)
+
+    async def _send(self, call: Call, target: Target, lane: Lane, books: OpenBooks) -> tuple[Answer, OpenStream | None]:
         """One target's answer, when it is a success; of a stream the first events are there."""
-        target, dialect = attempt.target, call.dialect
-        connection = target.connection
+        forwarded = call.forwarded if lane.dialect is call.dialect else ()
         answer = await self._client.send(
-            connection.endpoint,
+            target.connection.endpoint,
             "POST",
-            connection.api_path + dialect.operations[call.operation],
-            target.headers,
-            body,
+            lane.path,
+            _merged(target.headers, forwarded) if forwarded else target.headers,
+            lane.body,
             stream=call.head.stream,
         )
         try:
             books.record.http_status = answer.status
             if not 200 <= answer.status < 300:
-                raise await problem_of(answer, target, dialect)
-            if not (call.head.stream and streams(answer)):
+                raise await problem_of(answer, target, lane.dialect)
+            if not (streams(answer) if call.head.stream else call.operation.family == OTHER and not _is_json(answer)):
                 return answer, None
-            take_usage_out = _asks_for_usage(call, target) and not dialect.asked_for_usage(attempt.fields)
-            return answer, await open_stream(answer, dialect.tap(take_usage_out))
+            return answer, await open_stream(answer, lane.tap())
         except BaseException:
             answer.abort()
             raise
@@ -249,33 +271,78 @@ class Pipeline:
         connection = attempt.target.connection
         if connection.limits is None:
             return None
-        return books.hold(Item(connection.id, connection.limits, _most_tokens(call, attempt.model, connection.limits)))
-
-    def _body(self, call: Call, attempt: Attempt) -> bytes:
-        return call.dialect.address(attempt.fields, attempt.target, _asks_for_usage(call, attempt.target))
+        tokens = _most_tokens(call, attempt.asked.model, connection.limits)
+        return books.hold(Item(connection.id, connection.limits, tokens))
 
 
-def _asks_for_usage(call: Call, target: Target) -> bool:
-    return call.head.stream and target.stream_usage and call.operation != "embeddings"
+def _without_backend(call: Call, model: Model, attempts: list[Attempt]) -> Reply | None:
+    """The answer to a call that means nothing to any of its targets."""
+    operation = call.operation
+    if operation.alone is None or any(operation.id in attempt.target.accent.paths for attempt in attempts):
+        return None
+    body = operation.alone(call.fields, Asker(call.id, model.id, call.created, call.fields))
+    if body is None:
+        return None
+    return Reply(status=200, headers=[(b"x-request-id", call.id.encode()), JSON_TYPE], body=body)
+
+
+def _nowhere(call: Call, model: Model) -> Problem:
+    if not model.targets:
+        return Problem(
+            Kind.UNAVAILABLE,
+            f"The model `{model.id}` has no backend at the moment: its base model is not offered by any connection.",
+        )
+    return Problem(
+        Kind.INVALID_REQUEST,
+        f"The model `{model.id}` cannot be used at {call.operation.path}: none of its backends offers that.",
+        param="model",
+    )
+
+
+@lru_cache(maxsize=1024)
+def _merged(headers: tuple[tuple[str, str], ...], over: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    """The headers of a target with some of them replaced. Kept, because the client keeps what it encodes per tuple."""
+    return tuple({**dict(headers), **dict(over)}.items())
+
+
+def _is_json(answer: Answer) -> bool:
+    return (answer.header("content-type") or "").lower().startswith("application/json")
+
+
+def _content_type(call: Call, answer: Answer) -> tuple[bytes, bytes]:
+    """JSON, but for what only passes: that keeps the type it came with."""
+    if call.operation.family != OTHER:
+        return JSON_TYPE
+    return b"content-type", (answer.header("content-type") or "application/octet-stream").encode("latin-1")
+
+
+def _stream_headers(call: Call, answer: Answer) -> Headers:
+    if call.operation.family == OTHER:
+        return [_content_type(call, answer)]
+    return [
+        (b"content-type", call.operation.stream_type),
+        (b"cache-control", b"no-cache"),
+        (b"x-accel-buffering", b"no"),
+    ]
 
 
 def _another_may_help(problem: Problem) -> bool:
     """False when the request itself is at fault: every target would refuse it."""
-    return problem.kind.status in RETRYABLE_STATUS or problem.kind.status in REFUSED_CREDENTIAL
+    return problem.code == LOSSY or problem.kind.status in RETRYABLE_STATUS or problem.kind.status in REFUSED_CREDENTIAL
 
 
 def _headers(call: Call, exchange: Exchange, attempts: int) -> Headers:
-    attempt = exchange.attempt
+    asked, target = exchange.attempt
     overhead = (time.monotonic() - call.received - exchange.waited) * 1000
     headers = [
         (b"x-request-id", call.id.encode()),
-        (b"x-modelyard-model", _header_value(attempt.model.id)),
-        (b"x-modelyard-connection", _header_value(attempt.target.connection.name)),
+        (b"x-modelyard-model", _header_value(asked.model.id)),
+        (b"x-modelyard-connection", _header_value(target.connection.name)),
         (b"x-modelyard-attempts", b"%d" % attempts),
         (b"x-modelyard-overhead-ms", b"%.2f" % overhead),
     ]
-    if attempt.losses:
-        headers.append((b"x-modelyard-loss", ",".join(attempt.losses).encode()))
+    if exchange.lane.losses:
+        headers.append((b"x-modelyard-loss", header_of(exchange.lane.losses)))
     return headers
 
 
@@ -294,7 +361,7 @@ def _most_tokens(call: Call, model: Model, limits: Limits) -> int:
     if limits.tpm is None:
         return 0
     prompt = call.size // BYTES_PER_TOKEN
-    if call.operation == "embeddings":
+    if call.operation.family != CHAT:
         return prompt
     bound = call.head.output_bound if call.head.output_bound is not None else model.max_tokens
     return prompt + bound if bound is not None else min(prompt + ASSUMED_OUTPUT_TOKENS, limits.tpm)

@@ -8,16 +8,16 @@ from modelyard.canonical.record import CUT, ERROR, LEFT, OK
 from modelyard.canonical.snapshot import Target
 from modelyard.core import log
 from modelyard.core.errors import Kind, Problem
-from modelyard.dialects.dialect import Dialect, StreamTap
+from modelyard.dialects.dialect import StreamTap
 from modelyard.gateway.books import OpenBooks
-from modelyard.gateway.call import CLIENT_LEFT
+from modelyard.gateway.call import CLIENT_LEFT, BrokenOff
 from modelyard.gateway.upstream_errors import cleaned
 from modelyard.upstream.client import Answer
 
 _log = log.get(__name__)
 
 # What servers call a stream of events. A page or JSON is read whole instead: it is an error or an answer in one piece.
-STREAM_TYPES = ("text/event-stream", "text/plain", "application/octet-stream")
+STREAM_TYPES = ("text/event-stream", "application/x-ndjson", "text/plain", "application/octet-stream")
 
 
 def streams(answer: Answer) -> bool:
@@ -38,10 +38,10 @@ class OpenStream(NamedTuple):
 class Relay:
     """Everything after the first events, for one reader. Must be closed, also when nobody has begun to read it."""
 
-    def __init__(self, stream: OpenStream, dialect: Dialect, target: Target, books: OpenBooks) -> None:
+    def __init__(self, stream: OpenStream, target: Target, books: OpenBooks) -> None:
         self._stream = stream
         self._books = books
-        self._events = _pass_on(stream, dialect, target, books)
+        self._events = _pass_on(stream, target, books)
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self._events
@@ -54,9 +54,7 @@ class Relay:
         self._books.close(LEFT, self._stream.tap.usage, self._stream.tap.deltas)
 
 
-async def _pass_on(
-    stream: OpenStream, dialect: Dialect, target: Target, books: OpenBooks
-) -> AsyncGenerator[bytes, None]:
+async def _pass_on(stream: OpenStream, target: Target, books: OpenBooks) -> AsyncGenerator[bytes, None]:
     """Pass events on as they come. Every fault becomes an error event, never a clean end."""
     tap, status, problem = stream.tap, LEFT, None
     try:
@@ -75,19 +73,23 @@ async def _pass_on(
         if not tap.complete:  # else the answer was whole, and what broke was the connection it came on
             status, problem = ERROR, fault
             fault.message = cleaned(fault.message, target)
-            yield dialect.write_stream_error(fault)
+            yield tap.fail(fault) or _break_off()
     except asyncio.CancelledError as cancelled:
         status = how_cancelled(cancelled)
         raise
     except Exception as error:  # noqa: BLE001 - ours: the caller gets a proper end, the log the details
         _log.exception("a stream failed inside the gateway", call=books.record.id, error=type(error).__name__)
         status, problem = ERROR, Problem(Kind.INTERNAL, "Modelyard failed while it passed this stream on.")
-        yield dialect.write_stream_error(problem)
+        yield tap.fail(problem)
     finally:
         stream.answer.abort()
         if tap.complete and problem is None:
             status = OK  # many clients hang up as soon as they have read the end
         books.close(status, tap.usage, tap.deltas, problem)
+
+
+def _break_off() -> bytes:
+    raise BrokenOff
 
 
 def how_cancelled(cancelled: asyncio.CancelledError) -> str:

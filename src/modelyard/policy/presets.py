@@ -7,11 +7,14 @@ preset unless the preset locks the parameter; `preset_wins` is the setting for t
 import math
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
+from modelyard.canonical.chat import ChatRequest, Controls, Text
+from modelyard.canonical.embeddings import EmbeddingRequest
 from modelyard.canonical.snapshot import Preset, Principal
 from modelyard.core import raw
 
@@ -19,7 +22,7 @@ from modelyard.core import raw
 APPLICATION_ONLY = frozenset(
     {
         "stream_response", "stream_delta_chunk_size", "function_calling", "reasoning_tags", "system", "custom_params",
-        "compact_token_threshold", "note_id", "tool_approval_mode", "model_controls", "locked",
+        "compact_token_threshold", "note_id", "tool_approval_mode", "model_controls", "locked", "strict",
         "model", "messages", "prompt", "input", "stream", "stream_options",
     }
 )  # fmt: skip
@@ -74,7 +77,45 @@ def read_preset(params: Mapping[str, Any], *, preset_wins: bool = False) -> Pres
         params=values,
         locked=frozenset(values) if preset_wins else frozenset(locked),
         system=system if isinstance(system, str) and system.strip() else None,
+        strict=params.get("strict") is True,
     )
+
+
+def lay_under(request: ChatRequest | EmbeddingRequest, preset: Preset, system: str | None) -> None:
+    """Lay a preset under a request in the hub's vocabulary: what the caller left open or the preset locks."""
+    under, over, locked = preset.controls, request.controls, preset.locked_controls
+    for name, value in under.params.items():
+        if name in locked or name not in over.params:
+            over.params[name] = value
+    for name, value in under.extras.items():
+        if name in locked or name not in over.extras:
+            over.extras[name] = value
+    if under.output is not None and (over.output is None or "response_format" in locked):
+        over.output = under.output
+    if under.reasoning is not None and (over.reasoning is None or "reasoning_effort" in locked):
+        over.reasoning = under.reasoning
+    if system is not None:
+        if isinstance(request, ChatRequest):
+            request.system = [Text(text=system), *request.system]
+        else:
+            request.unread = [*request.unread, "system"]
+
+
+# Parameters that go by several names, and the one that the hub has for them.
+ONE_NAME: Mapping[str, str] = {
+    "max_completion_tokens": "max_tokens",
+    "max_output_tokens": "max_tokens",
+    "num_predict": "max_tokens",
+    "format": "response_format",
+    "think": "reasoning_effort",
+    "reasoning": "reasoning_effort",
+}
+
+
+def in_hub(preset: Preset, controls: Controls) -> Preset:
+    """The preset with its parameters in the hub's vocabulary too, as `controls` (read by the OpenAI dialect)."""
+    locked = frozenset(ONE_NAME.get(name, name) for name in preset.locked)
+    return replace(preset, controls=controls, locked_controls=locked)
 
 
 def _cast(name: str, value: Any) -> Any:

@@ -109,7 +109,7 @@ class Http1Client:
     def __init__(self, *, max_idle: int = MAX_IDLE) -> None:
         self._max_idle = max_idle
         self._routes: dict[int, Route] = {}  # By id of the endpoint: hashing a whole endpoint costs too much per call.
-        self._pools: dict[tuple[str, str, int, Tls], Pool] = {}
+        self._pools: dict[tuple[str, str, int, Tls, str | None], Pool] = {}
         self._connections: set[Connection] = set()
         self._closed = False
 
@@ -154,7 +154,7 @@ class Http1Client:
             del self._routes[next(iter(self._routes))]
             in_use = {id(route.pool) for route in self._routes.values()}
             self._pools = {key: pool for key, pool in self._pools.items() if pool.idle or id(pool) in in_use}
-        key = (endpoint.scheme, endpoint.host, endpoint.port, endpoint.tls)
+        key = (endpoint.scheme, endpoint.host, endpoint.port, endpoint.tls, endpoint.address)
         pool = self._pools.get(key)
         if pool is None:
             pool = self._pools[key] = Pool(endpoint.origin, self._max_idle)
@@ -171,7 +171,8 @@ class Http1Client:
         try:
             context = tls_context(endpoint.tls) if endpoint.scheme == "https" else None
             async with asyncio.timeout(endpoint.timeouts.connect):
-                addresses = await loop.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
+                host = endpoint.address or endpoint.host
+                addresses = await loop.getaddrinfo(host, endpoint.port, type=socket.SOCK_STREAM)
                 # uvloop tries a name's addresses one after the other: a broken IPv6 would use up the whole wait.
                 opened = await start_connection(addresses, happy_eyeballs_delay=HEAD_START_SECONDS, loop=loop)
                 connected: tuple[Any, Connection] = await loop.create_connection(

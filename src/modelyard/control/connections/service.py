@@ -17,7 +17,7 @@ from modelyard.core import ids
 from modelyard.core.clock import now
 from modelyard.core.errors import Kind, Problem
 from modelyard.core.seal import Seal, is_masked, mask
-from modelyard.dialects.flavours import FLAVOURS, KINDS
+from modelyard.dialects.flavours import FLAVOURS, KINDS, flavour_at
 
 # Framing and routing are ours; an operator who sets these would break the request, not the server.
 FORBIDDEN_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer"})
@@ -32,10 +32,11 @@ def build(row: ConnectionRow, given: Mapping[str, Any], defaults: Timeouts) -> C
     what `row` has.
     """
     row = replace(row, **{name: given[name] for name in ("name", "kind") if given.get(name) is not None})
-    flavour = given.get("flavour") or (row.flavour if row.flavour and "kind" not in given else _flavour_of(row.kind))
-    row = replace(row, flavour=_checked_flavour(row.kind, flavour))
+    _check_kind(row.kind)
     if given.get("base_url") is not None:
         row = replace(row, base_url=_checked_url(given["base_url"]))
+    kept = row.flavour if row.flavour and "kind" not in given else flavour_at(row.kind, row.base_url)
+    row = replace(row, flavour=_checked_flavour(row.kind, given.get("flavour") or kept))
     if not row.created_at:
         row = replace(row, connection_type=FLAVOURS[row.flavour].connection_type, timeouts=defaults)
     return replace(row, **{name: READERS[name](row, value) for name, value in given.items() if name in READERS})
@@ -49,20 +50,17 @@ def _checked_url(url: str) -> str:
     return url.strip().rstrip("/")
 
 
-def _flavour_of(kind: str) -> str:
-    flavour = KINDS.get(kind)
-    if flavour is None:
+def _check_kind(kind: str) -> None:
+    if kind not in KINDS:
         raise Problem(
             Kind.MALFORMED,
             f"kind: {kind!r} cannot be connected; use one of {', '.join(KINDS)}."
             + (" Models written as functions are not available in this version." if kind == "function" else ""),
             param="kind",
         )
-    return flavour
 
 
 def _checked_flavour(kind: str, flavour: str) -> str:
-    _flavour_of(kind)
     of_kind = [name for name, row in FLAVOURS.items() if row.kind == kind]
     if flavour not in of_kind:
         raise Problem(Kind.MALFORMED, f"flavour: must be one of {', '.join(of_kind)} for kind {kind}.", param="flavour")

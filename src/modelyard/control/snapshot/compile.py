@@ -19,10 +19,11 @@ from modelyard.canonical.snapshot import (
     Target,
 )
 from modelyard.core import log, raw
-from modelyard.dialects.flavours import FLAVOURS, Flavour, without_ending
+from modelyard.dialects.flavours import FLAVOURS, Flavour, accent_for, without_ending
 from modelyard.dialects.openai.listing import write_model
-from modelyard.policy.access import reads
-from modelyard.policy.presets import BadParameter, read_preset
+from modelyard.dialects.openai.parameters import preset_controls
+from modelyard.policy.access import other_spelling, reads
+from modelyard.policy.presets import BadParameter, in_hub, read_preset
 
 _log = log.get(__name__)
 
@@ -63,28 +64,26 @@ def compile_connection(row: ConnectionRow) -> CompiledConnection:
             kind=row.kind,
             flavour=row.flavour,
             endpoint=endpoint,
-            api_path=flavour.api_path,
             priority=row.priority,
             weight=row.weight,
             limits=row.limits if row.limits != UNLIMITED else None,
         ),
         flavour=flavour,
-        credentials=[(key, request_headers(flavour.credential, key, own)) for key in (row.api_keys or (None,))],
+        credentials=[(key, request_headers(flavour, key, own)) for key in (row.api_keys or (None,))],
     )
 
 
-def request_headers(
-    credential: tuple[str, str], key: str | None, own: Mapping[str, str]
-) -> tuple[tuple[str, str], ...]:
+def request_headers(flavour: Flavour, key: str | None, own: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     """Every header of a request but its length: the connection's own headers win over ours."""
     headers = {
         "content-type": "application/json",
         "accept": "*/*",
         "accept-encoding": "identity",
         "user-agent": f"modelyard/{__version__}",
+        **dict(flavour.headers),
     }
     if key:
-        name, form = credential
+        name, form = flavour.credential
         headers[name] = form.format(key=key)
     headers.update(own)
     return tuple(headers.items())
@@ -100,7 +99,7 @@ def offered_names(row: ConnectionRow, offer: Offer) -> list[str]:
     listed = list(dict.fromkeys(str(model["id"]) for model in offer.models))
     if not row.model_ids:
         return listed
-    allowed = set(row.model_ids)
+    allowed = {*row.model_ids, *map(other_spelling, row.model_ids)}
     return [name for name in listed if name in allowed] if listed else list(row.model_ids)
 
 
@@ -111,35 +110,45 @@ class BaseModel:
     entry: bytes
     owned_by: str
     targets: tuple[Target, ...]
+    about: Mapping[str, object]
 
 
 def compile_base_models(connections: Iterable[CompiledConnection], offers: Mapping[str, Offer]) -> dict[str, BaseModel]:
     """Every offered name with all the targets that can run it, in the order of the connections."""
     targets: dict[str, list[Target]] = {}
     owners: dict[str, str] = {}
+    about: dict[str, Mapping[str, object]] = {}
     for compiled in connections:
         row = compiled.row
         if not row.enable:
             continue
-        for upstream_name in offered_names(row, offers.get(row.id, Offer())):
+        offer = offers.get(row.id, Offer())
+        told = {str(model["id"]): model for model in offer.models}
+        for upstream_name in offered_names(row, offer):
             name = visible_name(row, upstream_name)
             owners.setdefault(name, row.kind)
+            about.setdefault(name, told.get(upstream_name, {}))
             quoted = raw.raw_of(upstream_name)
             targets.setdefault(name, []).extend(_targets(compiled, upstream_name, quoted))
     return {
-        name: BaseModel(entry=write_model(name, name, owners[name], 0), owned_by=owners[name], targets=tuple(found))
+        name: BaseModel(
+            entry=write_model(name, name, owners[name], 0),
+            owned_by=owners[name],
+            targets=tuple(found),
+            about=about[name],
+        )
         for name, found in targets.items()
     }
 
 
 def _targets(compiled: CompiledConnection, upstream_name: str, quoted: msgspec.Raw) -> Iterable[Target]:
+    accent = accent_for(compiled.flavour, upstream_name)
     for secret, headers in compiled.credentials:
         yield Target(
             connection=compiled.connection,
             model=upstream_name,
             upstream_model=quoted,
-            dialect=compiled.flavour.dialect,
-            stream_usage=compiled.flavour.stream_usage,
+            accent=accent,
             headers=headers,
             secrets=tuple(filter(None, (secret, *compiled.row.headers.values()))),
         )
@@ -161,13 +170,19 @@ def compile_models(
         override = overrides.get(name)
         if override is None:
             models[name] = Model(
-                id=name, name=name, owner_id=None, readers=NOBODY, entry=base.entry, targets=base.targets
+                id=name,
+                name=name,
+                owner_id=None,
+                readers=NOBODY,
+                entry=base.entry,
+                targets=base.targets,
+                about=base.about,
             )
         elif override.is_active:
             models[name] = _overridden(override, base, readers, preset_wins=preset_wins)
     for row in rows:
         if row.base_model_id is not None and row.is_active and row.id not in models:
-            under = models.get(row.base_model_id)
+            under = models.get(row.base_model_id) or models.get(other_spelling(row.base_model_id))
             if under is not None and under.base is not None:
                 under = None  # a preset over a preset would lead past who may use the lower one
             models[row.id] = _preset(row, under, readers, principals, preset_wins=preset_wins)
@@ -184,6 +199,8 @@ def _overridden(row: ModelRow, base: BaseModel, readers: Mapping[str, Readers], 
         targets=base.targets,
         preset=_overlay_of(row, preset_wins=preset_wins),
         max_tokens=_whole(row.meta.get("max_tokens")),
+        created=row.created_at,
+        about=base.about,
     )
 
 
@@ -212,6 +229,8 @@ def _preset(
         preset=_overlay_of(row, preset_wins=preset_wins),
         opens_base=opens,
         max_tokens=_whole(row.meta.get("max_tokens")) or (base.max_tokens if base is not None else None),
+        created=row.created_at,
+        about=base.about if base is not None else {},
     )
 
 
@@ -219,7 +238,8 @@ def _overlay_of(row: ModelRow, *, preset_wins: bool) -> Preset | None:
     if not row.params:
         return None
     try:
-        return read_preset(row.params, preset_wins=preset_wins)
+        preset = read_preset(row.params, preset_wins=preset_wins)
+        return in_hub(preset, preset_controls(preset.params))
     except BadParameter as error:
         # Rows are checked when they are written; one that slipped through must not take the catalogue down.
         _log.error("a model's parameters were left out", model=row.id, error=str(error))

@@ -30,8 +30,8 @@ DIMENSIONS: Mapping[str, ColumnElement[Any]] = {
     "hour": _floor(HOUR_MILLISECONDS),
 }
 
-INPUT = ledger.c.input + ledger.c.cached_input + ledger.c.cache_write
-OUTPUT = ledger.c.output + ledger.c.reasoning
+INPUT = ledger.c.input + ledger.c.cached_input + ledger.c.cache_write + ledger.c.cache_write_1h + ledger.c.audio_input
+OUTPUT = ledger.c.output + ledger.c.reasoning + ledger.c.audio_output
 
 
 def first_id(milliseconds: int) -> str:
