@@ -1,5 +1,6 @@
 """Each script of the scripted upstream, over a real socket."""
 
+import base64
 import json
 import logging
 import socket
@@ -10,13 +11,14 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import anthropic
 import httpx2
+import ollama
 import openai
 import pytest
 import uvicorn
 
-from modelyard.upstream.scripted import ScriptedUpstream
-from modelyard.upstream.scripted_scripts import HUGE, SCRIPTS, UNICODE
+from modelyard.upstream.scripted import HUGE, SCRIPTS, UNICODE, ScriptedUpstream
 from tests.servers import Scripted, free_port, run_scripted
 
 HELLO = [{"role": "system", "content": "be kind"}, {"role": "user", "content": "hello  big world"}]
@@ -450,3 +452,539 @@ def test_ends_at_once_and_quietly_with_streams_open() -> None:
             output, _ = process.communicate(timeout=5)
             assert time.monotonic() - begin < 2
     assert output == ""
+
+
+# The other wire forms. The official clients are the judges of what is well formed.
+
+ASK: Any = [{"role": "user", "content": "hello big world"}]
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="  # 70 bytes
+VERSION = {"anthropic-version": "2023-06-01"}
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "city": {"$ref": "#/$defs/city"},
+        "days": {"type": "integer", "minimum": 3},
+        "dry": {"const": False},
+    },
+    "$defs": {"city": {"enum": ["Bern", "Zug"]}},
+}
+FITTING = {"city": "Bern", "days": 3, "dry": False}
+# Path, and a request that is complete but for the model and `stream`.
+CHATS: dict[str, dict[str, Any]] = {
+    "/v1/chat/completions": {"messages": ASK},
+    "/v1/completions": {"prompt": "hello big world"},
+    "/v1/responses": {"input": "hello big world"},
+    "/v1/messages": {"messages": ASK, "max_tokens": 1000},
+    "/api/chat": {"messages": ASK},
+    "/api/generate": {"prompt": "hello big world"},
+}
+OTHERS: dict[str, dict[str, Any]] = {
+    "/v1/embeddings": {"input": "a"},
+    "/v1/audio/speech": {"input": "a", "voice": "alloy"},
+    "/v1/images/generations": {"prompt": "a"},
+    "/v1/moderations": {"input": "a"},
+    "/v1/rerank": {"query": "a", "documents": ["a"]},
+    "/v1/messages/count_tokens": {"messages": ASK},
+    "/api/embed": {"input": "a"},
+    "/api/embeddings": {"prompt": "a"},
+}
+
+
+@pytest.fixture
+def root(upstream: Scripted) -> Iterator[httpx2.Client]:
+    with httpx2.Client(base_url=upstream.root, timeout=10, headers=VERSION) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def official(running: Scripted) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=running.base_url, api_key="none", max_retries=0) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def claude(running: Scripted) -> Iterator[anthropic.Anthropic]:
+    with anthropic.Anthropic(base_url=running.root, api_key="none", max_retries=0) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def llama(running: Scripted) -> ollama.Client:
+    return ollama.Client(host=running.root)
+
+
+def post(root: httpx2.Client, path: str, model: str, **more: object) -> httpx2.Response:
+    return root.post(path, json={"model": model, **{**CHATS, **OTHERS}[path], **more})
+
+
+def records(text: str) -> list[str]:
+    """The data of each event, or the lines."""
+    if text.startswith(("data:", "event:")):
+        return [line[6:] for line in text.splitlines() if line.startswith("data: ")]
+    return text.splitlines()
+
+
+def without(value: Any, *names: str) -> Any:
+    """The value without fields that are made up for each answer."""
+    if isinstance(value, dict):
+        return {name: without(one, *names) for name, one in value.items() if name not in names}
+    return [without(one, *names) for one in value] if isinstance(value, list) else value
+
+
+class TestMessages:
+    @pytest.mark.parametrize(
+        ("model", "kinds", "reason"),
+        [
+            ("echo", ["text"], "end_turn"),
+            ("thinking", ["thinking", "text"], "end_turn"),
+            ("redacted", ["thinking", "redacted_thinking", "text"], "end_turn"),
+            ("thinking-tool", ["thinking", "text", "tool_use"], "tool_use"),
+            ("parallel-tools", ["tool_use", "tool_use"], "tool_use"),
+            ("stop-sequence", ["text"], "stop_sequence"),
+            ("length", ["text"], "max_tokens"),
+            ("refusal", ["text"], "refusal"),
+            ("pause", ["text"], "pause_turn"),
+            ("cached-usage", ["text"], "end_turn"),
+            ("no-done", ["text"], "end_turn"),
+        ],
+    )
+    def test_stream_and_whole_are_the_same(
+        self, claude: anthropic.Anthropic, model: str, kinds: list[str], reason: str
+    ) -> None:
+        ask: Any = {"model": model, "max_tokens": 100, "messages": ASK, "stop_sequences": ["big", "world"]}
+        whole = claude.messages.create(**ask)
+        with claude.messages.stream(**ask) as stream:
+            streamed = stream.get_final_message()
+        assert ([block.type for block in whole.content], whole.stop_reason) == (kinds, reason)
+        assert whole.stop_sequence == ("big" if model == "stop-sequence" else None)
+        assert without(whole.to_dict(), "id") == without(streamed.to_dict(), "id")
+
+    def test_usage_in_all_buckets(self, claude: anthropic.Anthropic) -> None:
+        usage = claude.messages.create(model="cached-usage", max_tokens=9, messages=ASK).usage
+        assert (usage.input_tokens, usage.cache_read_input_tokens, usage.cache_creation_input_tokens) == (100, 40, 25)
+        assert usage.cache_creation is not None and usage.output_tokens_details is not None
+        assert usage.cache_creation.ephemeral_5m_input_tokens == 20
+        assert usage.cache_creation.ephemeral_1h_input_tokens == 5
+        assert (usage.output_tokens, usage.output_tokens_details.thinking_tokens) == (30, 12)
+
+    def test_counts_tokens_and_lists_models_in_pages(self, claude: anthropic.Anthropic) -> None:
+        assert claude.messages.count_tokens(model="echo", system="be kind", messages=ASK).input_tokens == 5
+        assert [model.id for model in claude.models.list(limit=7)] == list(SCRIPTS)
+
+    @pytest.mark.parametrize(
+        ("change", "said"),
+        [
+            ({"max_tokens": None}, "max_tokens: Field required"),
+            ({"messages": []}, "at least one message"),
+            ({"messages": [{"role": "system", "content": "x"}]}, "messages.0.role"),
+            ({"messages": [{"role": "user", "content": [{"type": "text", "text": ""}]}]}, "non-empty"),
+            ({"messages": [{"role": "user", "content": [{"type": "tool_result", "tool_use_id": "x"}]}]}, "unexpected"),
+            (
+                {"messages": [{"role": "assistant", "content": [{"type": "thinking", "thinking": "a"}]}]},
+                "Invalid `signature`",
+            ),
+            ({"thinking": {"type": "enabled", "budget_tokens": 1024}}, "must be greater than"),
+        ],
+    )
+    def test_refuses_what_the_api_refuses(self, root: httpx2.Client, change: dict[str, Any], said: str) -> None:
+        answer = post(root, "/v1/messages", "echo", **change)
+        told = answer.json()
+        assert (answer.status_code, told["type"], told["error"]["type"]) == (400, "error", "invalid_request_error")
+        assert said in told["error"]["message"]
+
+    def test_wants_a_version(self, client: httpx2.Client) -> None:
+        answer = client.post("/messages", json={"model": "echo", "messages": ASK, "max_tokens": 1})
+        assert answer.status_code == 400
+        assert answer.json()["error"]["message"] == "anthropic-version: header is required"
+
+    def test_takes_its_own_turns_back(self, claude: anthropic.Anthropic) -> None:
+        """Thoughts with their signatures, and a result for the call."""
+        for model in ("redacted", "thinking-tool"):
+            first = claude.messages.create(model=model, max_tokens=100, messages=ASK)
+            calls = [block.id for block in first.content if block.type == "tool_use"]
+            results: Any = [{"type": "tool_result", "tool_use_id": call, "content": "sunny"} for call in calls]
+            turns: Any = [*ASK, first.to_param(), {"role": "user", "content": results or "and now?"}]
+            seen = claude.messages.create(model="see", max_tokens=1000, messages=turns).to_dict()
+            told = json.loads(seen["content"][0]["text"])  # type: ignore[index]
+            assert told["thinking"][0]["text"] == "Let me think. The user wants an answer."
+            assert [one["text"] for one in told["tool_results"]] == ["sunny"] * len(calls)
+
+    @pytest.mark.parametrize(
+        ("model", "status", "kind"),
+        [
+            ("error-400", 400, "invalid_request_error"),
+            ("error-401", 401, "authentication_error"),
+            ("error-403", 403, "permission_error"),
+            ("error-413", 413, "request_too_large"),
+            ("rate-limited", 429, "rate_limit_error"),
+            ("error-500", 500, "api_error"),
+            ("overloaded", 529, "overloaded_error"),
+            ("gpt", 404, "not_found_error"),
+        ],
+    )
+    def test_errors(self, claude: anthropic.Anthropic, model: str, status: int, kind: str) -> None:
+        with pytest.raises(anthropic.APIStatusError) as caught:
+            claude.messages.create(model=model, max_tokens=1, messages=ASK)
+        body: Any = caught.value.body
+        assert (caught.value.status_code, body["error"]["type"]) == (status, kind)
+        with pytest.raises(anthropic.APIStatusError, match="engine failed"):
+            list(claude.messages.create(model="error-event", max_tokens=99, messages=ASK, stream=True))
+
+
+class TestResponses:
+    @pytest.mark.parametrize(
+        ("model", "kinds", "status"),
+        [
+            ("echo", ["message"], "completed"),
+            ("thinking", ["reasoning", "message"], "completed"),
+            ("redacted", ["reasoning", "reasoning", "message"], "completed"),
+            ("parallel-tools", ["function_call", "function_call"], "completed"),
+            ("refusal", ["message"], "completed"),
+            ("logprobs", ["message"], "completed"),
+            ("length", ["message"], "incomplete"),
+            ("content-filter", ["message"], "incomplete"),
+        ],
+    )
+    def test_stream_and_whole_are_the_same(
+        self, official: openai.OpenAI, model: str, kinds: list[str], status: str
+    ) -> None:
+        whole = official.responses.create(model=model, input="hello big world")
+        with official.responses.stream(model=model, input="hello big world") as stream:
+            accumulated = len(list(stream))
+        events = [
+            event.to_dict() for event in official.responses.create(model=model, input="hello big world", stream=True)
+        ]
+        assert len(events) == accumulated
+        last: Any = events[-1]
+        assert ([item.type for item in whole.output], whole.status) == (kinds, status)
+        assert last["type"] == f"response.{status}"
+        made_up = ("id", "call_id", "created_at")
+        assert without(whole.to_dict(), *made_up) == without(last["response"], *made_up)
+        assert [event["sequence_number"] for event in events] == list(range(len(events)))
+        done: Any = [event["item"] for event in events if event["type"] == "response.output_item.done"]
+        assert without(done, *made_up) == without(last["response"]["output"], *made_up)
+
+    def test_faults(self, official: openai.OpenAI) -> None:
+        for model, last in (("error-event", "error"), ("failed", "response.failed")):
+            events = list(official.responses.create(model=model, input="hi", stream=True))
+            assert (events[-2].type, events[-1].type) == ("response.output_text.delta", last)
+        assert official.responses.create(model="failed", input="hi").status == "failed"
+
+    def test_usage(self, official: openai.OpenAI) -> None:
+        usage = official.responses.create(model="cached-usage", input="hi").usage
+        assert usage is not None
+        assert (usage.input_tokens, usage.output_tokens, usage.total_tokens) == (165, 30, 195)
+        assert usage.input_tokens_details.to_dict() == {"cached_tokens": 40, "cache_write_tokens": 25}
+        assert usage.output_tokens_details.reasoning_tokens == 12
+
+
+class TestOllama:
+    def test_chat(self, llama: ollama.Client) -> None:
+        whole = llama.chat("thinking", ASK)
+        parts = list(llama.chat("thinking", ASK, stream=True))
+        assert whole.message.content == "".join(part.message.content or "" for part in parts) == "hello big world"
+        assert whole.message.thinking == "".join(part.message.thinking or "" for part in parts)
+        assert (whole.done_reason, whole.prompt_eval_count, whole.eval_count) == ("stop", 3, 8)
+        assert [part.done for part in parts[-2:]] == [False, True]
+        assert (parts[-1].done_reason, parts[-1].eval_count) == ("stop", 8)
+
+    def test_tools_are_whole_and_end_with_stop(self, llama: ollama.Client) -> None:
+        for parts in ([llama.chat("parallel-tools", ASK)], list(llama.chat("parallel-tools", ASK, stream=True))):
+            calls = [call.function for part in parts for call in part.message.tool_calls or []]
+            told = [(call.name, call.arguments["city"]) for call in calls]
+            assert told == [("get_weather", "Zürich"), ("get_time", "Paris")]
+            assert parts[-1].done_reason == "stop"
+
+    def test_generate_and_options(self, llama: ollama.Client) -> None:
+        assert llama.generate("echo", "one two", options={"num_predict": 1}).done_reason == "length"
+        parts = list(llama.generate("stop-sequence:latest", "one two", options={"stop": ["two"]}, stream=True))
+        assert "".join(part.response or "" for part in parts) == "one "
+
+    def test_streams_by_default(self, root: httpx2.Client) -> None:
+        answer = post(root, "/api/chat", "echo")
+        assert answer.headers["content-type"] == "application/x-ndjson"
+        assert len(answer.text.splitlines()) == 4
+        assert post(root, "/api/chat", "echo", stream=False).json()["done"] is True
+
+    def test_models_and_what_is_loaded(self, llama: ollama.Client, root: httpx2.Client) -> None:
+        assert [model.model for model in llama.list().models] == [f"{name}:latest" for name in SCRIPTS]
+        assert "thinking" in (llama.show("thinking").capabilities or [])
+        assert root.get("/api/version").json().keys() == {"version"}
+        llama.chat("echo", ASK, options={"num_ctx": 4096})
+        assert [(model.model, model.context_length) for model in llama.ps().models] == [("echo:latest", 4096)]
+        assert llama.generate("echo", keep_alive=0).done_reason == "unload"
+        assert llama.ps().models == []
+        assert llama.generate("echo").done_reason == "load"
+
+    def test_embeddings(self, llama: ollama.Client, official: openai.OpenAI) -> None:
+        many = llama.embed("echo", ["a", "b c"])
+        assert (len(many.embeddings), many.prompt_eval_count) == (2, 3)
+        assert llama.embeddings("echo", "a").embedding == pytest.approx(many.embeddings[0])
+        assert official.embeddings.create(model="echo", input="a").data[0].embedding == pytest.approx(
+            many.embeddings[0]
+        )
+
+    @pytest.mark.parametrize(("model", "status"), [("nope", 404), ("error-400", 400), ("rate-limited", 429)])
+    def test_errors(self, llama: ollama.Client, model: str, status: int) -> None:
+        with pytest.raises(ollama.ResponseError) as caught:
+            llama.chat(model, ASK)
+        assert caught.value.status_code == status
+        with pytest.raises(ollama.ResponseError, match="engine failed"):
+            list(llama.chat("error-event", ASK, stream=True))
+
+    @pytest.mark.parametrize(
+        "message",
+        [
+            {"role": "user", "content": [{"type": "text", "text": "a"}]},
+            {"role": "user", "content": "a", "images": ["data:image/png;base64,AA=="]},
+            {"role": "assistant", "tool_calls": [{"function": {"name": "a", "arguments": "{}"}}]},
+        ],
+    )
+    def test_refuses_the_forms_of_others(self, root: httpx2.Client, message: dict[str, Any]) -> None:
+        answer = post(root, "/api/chat", "echo", messages=[message])
+        assert (answer.status_code, list(answer.json())) == (400, ["error"])
+
+
+class TestOpenAIChat:
+    def test_parallel_tools_are_interleaved(self, client: httpx2.Client, official: openai.OpenAI) -> None:
+        tools = [{"type": "function", "function": {"name": name}} for name in ("one", "two", "three")]
+        data = data_of(stream_text(client, "parallel-tools", tools=tools))
+        deltas = [json.loads(event)["choices"][0]["delta"] for event in data[:-1]]
+        calls = [call for delta in deltas for call in delta.get("tool_calls", [])]
+        assert [call["index"] for call in calls] == [0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0]
+        assert [call["function"]["name"] for call in calls[:2]] == ["one", "two"]
+        with official.chat.completions.stream(model="parallel-tools", messages=ASK) as stream:
+            made = stream.get_final_completion().choices[0].message.tool_calls or []
+        assert [json.loads(call.function.arguments)["city"] for call in made] == ["Zürich", "Paris"]
+
+    @pytest.mark.parametrize(("model", "name"), [("thinking", "reasoning_content"), ("reasoning", "reasoning")])
+    def test_thinking(self, client: httpx2.Client, model: str, name: str) -> None:
+        deltas = [json.loads(event)["choices"][0]["delta"] for event in data_of(stream_text(client, model))[:-1]]
+        message = client.post("/chat/completions", json=chat(model)).json()["choices"][0]["message"]
+        assert message[name] == "".join(delta.get(name, "") for delta in deltas) != ""
+        assert message["content"] == "hello  big world"
+
+    def test_usage_logprobs_and_ends(self, official: openai.OpenAI) -> None:
+        create = official.chat.completions.create
+        usage = create(model="cached-usage", messages=ASK).usage
+        assert usage is not None and usage.prompt_tokens_details is not None
+        assert (usage.prompt_tokens, usage.prompt_tokens_details.cached_tokens) == (165, 40)
+        assert usage.completion_tokens_details is not None and usage.completion_tokens_details.reasoning_tokens == 12
+        logprobs = create(model="logprobs", messages=ASK).choices[0].logprobs
+        assert logprobs is not None and [one.token for one in logprobs.content or []] == ["hello", " big", " world"]
+        refusal = create(model="refusal", messages=ASK).choices[0].message
+        assert refusal.content is None and refusal.refusal
+        stopped = create(model="stop-sequence", messages=ASK, stop="big").choices[0]
+        assert (stopped.message.content, stopped.finish_reason) == ("hello ", "stop")
+        for model, reason in (("length", "length"), ("content-filter", "content_filter"), ("pause", "stop")):
+            assert create(model=model, messages=ASK).choices[0].finish_reason == reason
+
+    def test_tool_loop_ends(self, client: httpx2.Client) -> None:
+        turns = [*ASK, {"role": "tool", "tool_call_id": "x", "content": "sunny"}]
+        answer = client.post("/chat/completions", json={"model": "tool-loop", "messages": turns}).json()
+        assert answer["choices"][0]["message"]["content"] == "The tools said: sunny"
+        assert client.post("/chat/completions", json=chat("tool-loop")).json()["choices"][0]["message"]["tool_calls"]
+
+
+class TestSmallerOperations:
+    def test_audio(self, official: openai.OpenAI) -> None:
+        speech = official.audio.speech.create(model="echo", voice="alloy", input="hello you", response_format="wav")
+        assert (speech.response.headers["content-type"], len(speech.content)) == ("audio/wav", 2044)
+        file = ("a.wav", b"RIFF\r\n--\x00\xff")
+        heard = official.audio.transcriptions.create(model="see", file=file).text
+        [audio] = json.loads(heard)["audio"]
+        assert (audio["name"], audio["bytes"]) == ("a.wav", 10)
+        verbose = official.audio.transcriptions.create(model="echo", file=file, response_format="verbose_json")
+        assert verbose.segments and verbose.text == verbose.segments[0].text
+        with pytest.warns(DeprecationWarning, match="deprecated"):
+            assert official.audio.translations.create(model="echo", file=file, prompt="hi").text == "hi"
+
+    def test_pictures_and_moderations(self, official: openai.OpenAI) -> None:
+        pictures = official.images.generate(model="echo", prompt="a cat", n=2).data or []
+        assert [base64.b64decode(one.b64_json or "")[:4] for one in pictures] == [b"\x89PNG"] * 2
+        told = official.moderations.create(input=["to kill", "to kiss"])
+        assert [(one.flagged, one.categories.violence) for one in told.results] == [(True, True), (False, False)]
+
+    def test_rerank(self, root: httpx2.Client) -> None:
+        ask = {"query": "black cat", "documents": ["a dog", {"text": "a cat"}, "a black cat"], "top_n": 2}
+        results = post(root, "/v1/rerank", "echo", **ask, return_documents=True).json()["results"]
+        assert [(one["index"], one["relevance_score"]) for one in results] == [(2, 1.0), (1, 0.5)]
+        assert results[0]["document"] == {"text": "a black cat"}
+
+    @pytest.mark.parametrize("path", OTHERS)
+    def test_faults(self, root: httpx2.Client, running: Scripted, path: str) -> None:
+        assert post(root, path, "echo").status_code == 200
+        assert post(root, path, "rate-limited").status_code == 429
+        assert post(root, path, "empty-stream").content == b""
+        assert "engine failed" in post(root, path, "error-event").text
+        with pytest.raises(httpx2.RemoteProtocolError):
+            post(root, path, "cut")
+        assert {request["path"] for request in running.state()["requests"]} == {path}
+
+
+@pytest.mark.parametrize("path", CHATS)
+class TestEveryForm:
+    def test_state_tells_the_path(self, root: httpx2.Client, running: Scripted, path: str) -> None:
+        post(root, path, "echo")
+        state = running.state()
+        assert [(request["model"], request["path"]) for request in state["requests"]] == [("echo", path)]
+        assert (state["calls"], state["paths"]) == ({"echo": 1}, {f"POST {path}": 1})
+
+    def test_after_three_events_the_first_words_are_there(self, root: httpx2.Client, path: str) -> None:
+        for model in ("error-event", "broken-line"):
+            text = post(root, path, model, stream=True).text
+            broken = records(text)[-1 if model == "error-event" else records(text).index(_broken(text))]
+            before = text.partition(broken)[0]
+            assert "lorem" in before and "ipsum" in before
+        assert "engine failed" in post(root, path, "error-event", stream=False).text
+        with pytest.raises(ValueError, match=r"Unterminated|Expecting"):
+            post(root, path, "broken-line", stream=False).json()
+
+    def test_cut_and_stall(self, root: httpx2.Client, running: Scripted, path: str) -> None:
+        for model in ("cut", "cut-before-headers"):
+            for stream in (True, False):
+                with pytest.raises(httpx2.RemoteProtocolError):
+                    post(root, path, model, stream=stream)
+        with pytest.raises(httpx2.ReadTimeout):
+            root.post(path, json={"model": "stall", **CHATS[path], "stream": True}, timeout=0.2)
+        eventually(lambda: running.state()["client_left"] == {"stall": 1})
+
+    def test_empty_and_truncated(self, root: httpx2.Client, path: str) -> None:
+        assert post(root, path, "empty-stream", stream=True).content == b""
+        assert post(root, path, "empty-stream", stream=False).content == b""
+        text = post(root, path, "truncated", stream=True).text
+        assert "world" in text
+        assert all(json.loads(line) for line in records(text))
+        for end in ("[DONE]", "message_delta", "message_stop", "response.completed", '"done":true', '"stop"'):
+            assert end not in text
+        whole = post(root, path, "truncated", stream=False).text
+        assert not any(end in whole for end in ('"stop"', '"end_turn"', '"completed","background"', '"done":true'))
+
+    def test_no_done(self, root: httpx2.Client, path: str) -> None:
+        good, text = (post(root, path, model, stream=True).text for model in ("echo", "no-done"))
+        if path.startswith("/api/"):
+            assert good.endswith("\n") and text.endswith("}")
+        else:
+            assert len(records(text)) == len(records(good)) - 1
+
+    def test_texts_and_types(self, root: httpx2.Client, path: str) -> None:
+        text = post(root, path, "unicode", stream=True).text
+        assert text.count("\n") == text.count("\r\n") > 0
+        assert post(root, path, "wrong-type", stream=True).headers["content-type"].startswith("text/plain")
+        assert post(root, path, "html-502", stream=True).status_code == 502
+
+    def test_nothing_breaks_on_odd_requests(self, root: httpx2.Client, path: str) -> None:
+        odd: list[Any] = [None, 7, "x", [], [[]], [None, 3, {}], {}, {"a": [1]}, [{"role": 3, "content": 5}]]
+        for name in ("messages", "prompt", "input", "tools", "system", "stop", "options", "format", "response_format"):
+            for value in odd:
+                for model in ("echo", "see", "parallel-tools"):
+                    assert post(root, path, model, stream=True, **{name: value}).status_code in (200, 400)
+
+
+def _broken(text: str) -> str:
+    return next(line for line in records(text) if line.endswith("never clo"))
+
+
+SEEN: dict[str, dict[str, Any]] = {
+    "/v1/chat/completions": {
+        "messages": [
+            {"role": "system", "content": "be kind"},
+            {"role": "assistant", "tool_calls": [{"id": "x", "function": {"name": "one", "arguments": "{}"}}]},
+            {"role": "tool", "tool_call_id": "x", "content": "sunny"},
+            {
+                "role": "user",
+                "content": [
+                    {"type": "text", "text": "look"},
+                    {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PIXEL}"}},
+                    {"type": "file", "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64,AAAA"}},
+                    {"type": "input_audio", "input_audio": {"format": "wav", "data": "AAAA"}},
+                ],
+            },
+        ],
+        "tools": [{"type": "function", "function": {"name": "one"}}],
+        "response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": SCHEMA}},
+    },
+    "/v1/responses": {
+        "instructions": "be kind",
+        "input": [
+            {"type": "function_call", "call_id": "x", "name": "one", "arguments": "{}"},
+            {"type": "function_call_output", "call_id": "x", "output": "sunny"},
+            {
+                "role": "user",
+                "content": [
+                    {"type": "input_text", "text": "look"},
+                    {"type": "input_image", "image_url": f"data:image/png;base64,{PIXEL}"},
+                    {"type": "input_file", "filename": "a.pdf", "file_data": "data:application/pdf;base64,AAAA"},
+                    {"type": "input_audio", "input_audio": {"format": "wav", "data": "AAAA"}},
+                ],
+            },
+        ],
+        "tools": [{"type": "function", "name": "one"}],
+        "text": {"format": {"type": "json_schema", "name": "a", "schema": SCHEMA}},
+    },
+    "/v1/messages": {
+        "system": [{"type": "text", "text": "be kind", "cache_control": {"type": "ephemeral"}}],
+        "messages": [
+            {"role": "user", "content": "go"},
+            {"role": "assistant", "content": [{"type": "tool_use", "id": "x", "name": "one", "input": {}}]},
+            {
+                "role": "user",
+                "content": [
+                    {"type": "tool_result", "tool_use_id": "x", "content": "sunny"},
+                    {"type": "text", "text": "look"},
+                    {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PIXEL}},
+                    {
+                        "type": "document",
+                        "title": "a.pdf",
+                        "source": {"type": "base64", "media_type": "application/pdf", "data": "AAAA"},
+                    },
+                ],
+            },
+        ],
+        "tools": [{"name": "one", "input_schema": {"type": "object"}}],
+        "output_config": {"format": {"type": "json_schema", "schema": SCHEMA}},
+    },
+    "/api/chat": {
+        "messages": [
+            {"role": "system", "content": "be kind"},
+            {"role": "assistant", "tool_calls": [{"id": "x", "function": {"name": "one", "arguments": {}}}]},
+            {"role": "tool", "tool_call_id": "x", "content": "sunny"},
+            {"role": "user", "content": "look", "images": [PIXEL]},
+        ],
+        "tools": [{"type": "function", "function": {"name": "one"}}],
+        "format": SCHEMA,
+    },
+    "/api/generate": {"system": "be kind", "prompt": "look", "images": [PIXEL], "format": SCHEMA},
+}
+
+
+def said(path: str, answer: dict[str, Any]) -> str:
+    """The text of a whole answer."""
+    match path:
+        case "/v1/chat/completions":
+            text = answer["choices"][0]["message"]["content"]
+        case "/v1/responses":
+            text = answer["output"][0]["content"][0]["text"]
+        case "/v1/messages":
+            text = answer["content"][0]["text"]
+        case "/api/chat":
+            text = answer["message"]["content"]
+        case _:
+            text = answer["response"]
+    return str(text)
+
+
+@pytest.mark.parametrize("path", SEEN)
+def test_see_and_json(root: httpx2.Client, path: str) -> None:
+    told = json.loads(said(path, post(root, path, "see", **SEEN[path], stream=False).json()))
+    assert (told["system"], told["said"]) == ("be kind", "look")
+    assert told["images"] == [{"media_type": "image/png", "bytes": 70}]
+    if not path.startswith("/api/"):
+        assert told["documents"] == [{"media_type": "application/pdf", "bytes": 3, "name": "a.pdf"}]
+        assert told["audio"] == ([] if path == "/v1/messages" else [{"media_type": "wav", "bytes": 3}])
+    if path != "/api/generate":
+        assert told["tools"] == ["one"]
+        assert told["tool_calls"] == [{"id": "x", "name": "one", "arguments": told["tool_calls"][0]["arguments"]}]
+        assert told["tool_results"] == [{"id": "x", "name": "", "text": "sunny", "is_error": False}]
+    assert told["cache_marks"] == (path == "/v1/messages")
+    assert json.loads(said(path, post(root, path, "json", **SEEN[path], stream=False).json())) == FITTING
