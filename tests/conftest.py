@@ -14,7 +14,7 @@ UPSTREAM_SECRET = "sk-upstream-secret-0123456789"
 
 @pytest.fixture(scope="session")
 def upstream() -> Iterator[Scripted]:
-    """The scripted upstream: each fault is a model name (modelyard.upstream.scripted_scripts)."""
+    """The scripted upstream: each fault is a model name (modelyard.upstream.scripted.scripts)."""
     with run_scripted() as running:
         yield running
 

@@ -53,27 +53,33 @@ def run_shell(script: str, server: tuple[str, str, str]) -> str:
     return done.stdout
 
 
+def run_python(script: str, server: tuple[str, str, str]) -> str:
+    command = [sys.executable, "-c", as_here(script, server)]
+    done = subprocess.run(command, env=environment(server), capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def test_the_readme_from_nothing_to_an_answer(new_server):
     first, second = blocks("README.md", "bash")
     answer = run_shell(first, new_server)
     assert '"models":["tiny-llama"]' in answer
     assert "data: [DONE]" in answer
-    python = subprocess.run(
-        [sys.executable, "-c", as_here(blocks("README.md", "python")[0], new_server)],
-        env=environment(new_server),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert python.returncode == 0, python.stderr
-    assert len(python.stdout) > 10
+    assert len(run_python(blocks("README.md", "python")[0], new_server)) > 10
     assert '"key":"sk-my-' in run_shell(second, new_server)
 
 
 def test_the_governance_guide(new_server):
     for block in blocks("docs/governance.md", "bash"):
         run_shell(block, new_server)
+
+
+def test_three_clients_of_three_dialects_get_an_answer(new_server):
+    """Runs after the README's connection was made."""
+    [script] = blocks("docs/translation.md", "python")
+    answers = run_python(script, new_server).splitlines()
+    assert len(answers) == 3
+    assert all(answer.strip() for answer in answers)
 
 
 def test_the_yard_file_of_the_guide_is_valid(tmp_path):

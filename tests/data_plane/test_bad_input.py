@@ -240,7 +240,7 @@ def test_wrong_methods(client):
 
 @pytest.mark.parametrize(
     "path", ["/v1/nope", "/v1/", "/v1//chat/completions", "/v1/chat/completions/x", "/v1/models_of_others",
-             "/v1/responses", "/v1/%2e%2e/api/v1/keys", "/v1/" + "x" * 5000, "/v1/%ff%00"],
+             "/v1/respond", "/v1/%2e%2e/api/v1/keys", "/v1/" + "x" * 5000, "/v1/%ff%00"],
 )  # fmt: skip
 def test_unknown_paths(client, path):
     assert_openai_error(client.get(path), 404)

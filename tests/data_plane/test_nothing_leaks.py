@@ -147,11 +147,12 @@ def test_an_address_with_the_usual_port_is_hidden_too():
     from modelyard.canonical.endpoint import Endpoint
     from modelyard.canonical.snapshot import Connection, Target
     from modelyard.core.raw import raw_of
+    from modelyard.dialects.flavours import FLAVOURS
     from modelyard.gateway.upstream_errors import cleaned
 
     endpoint = Endpoint(scheme="https", host="llm.internal.example", port=443)
     connection = Connection(id="c", name="the-backend", kind="openai", flavour="openai", endpoint=endpoint)
     target = Target(
-        connection=connection, model="m", upstream_model=raw_of("m"), dialect="openai", stream_usage=True, headers=()
+        connection=connection, model="m", upstream_model=raw_of("m"), accent=FLAVOURS["openai"].accent, headers=()
     )
     assert "llm.internal.example" not in cleaned("POST https://llm.internal.example/v1/chat/completions", target)

@@ -163,9 +163,10 @@ def test_locked_parameters_win(sent):
 @pytest.mark.parametrize("theirs", ["max_tokens", "max_completion_tokens"])
 def test_two_spellings_of_the_bound_are_one_parameter(sent, mine, theirs):
     free = sent({mine: 5}, {"messages": [USER], theirs: 9})
-    assert {name: free[name] for name in free if "max_" in name} == {theirs: 9}
+    # The server gets the older spelling: it may not know the newer one.
+    assert {name: free[name] for name in free if "max_" in name} == {"max_tokens": 9}
     locked = sent({mine: 5, "locked": [mine]}, {"messages": [USER], theirs: 9})
-    assert {name: locked[name] for name in locked if "max_" in name} == {mine: 5}
+    assert {name: locked[name] for name in locked if "max_" in name} == {"max_tokens": 5}
 
 
 def test_stop_words_keep_their_letters(sent):

@@ -8,10 +8,13 @@ import msgspec
 from hypothesis import strategies as st
 
 from modelyard.canonical.endpoint import Endpoint
-from modelyard.canonical.snapshot import Connection, Model, Principal, Readers, Snapshot, Target
+from modelyard.canonical.snapshot import Accent, Connection, Model, Principal, Readers, Snapshot, Target
+from modelyard.dialects.flavours import FLAVOURS
 
 
-def target(name: str = "a", *, priority: int = 0, weight: int = 1, upstream: str = "m") -> Target:
+def target(
+    name: str = "a", *, priority: int = 0, weight: int = 1, upstream: str = "m", accent: Accent | None = None
+) -> Target:
     return Target(
         connection=Connection(
             id=name,
@@ -24,8 +27,7 @@ def target(name: str = "a", *, priority: int = 0, weight: int = 1, upstream: str
         ),
         model=upstream,
         upstream_model=msgspec.Raw(json.dumps(upstream).encode()),
-        dialect="openai",
-        stream_usage=True,
+        accent=accent or FLAVOURS["openai"].accent,
         headers=(),
     )
 

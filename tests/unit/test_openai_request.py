@@ -9,8 +9,17 @@ from hypothesis import strategies as st
 from modelyard.canonical.snapshot import Preset
 from modelyard.core import raw
 from modelyard.core.errors import Kind, Problem
-from modelyard.dialects.openai import OPENAI
-from modelyard.dialects.openai.request import REQUIRED, address, asked_for_usage, overlay, read_head
+from modelyard.dialects.openai.errors import read_error, write_error, write_stream_error
+from modelyard.dialects.openai.request import (
+    address,
+    asked_for_usage,
+    overlay_chat,
+    overlay_embeddings,
+    overlay_text,
+    read_chat_head,
+    read_completions_head,
+    read_embeddings_head,
+)
 from tests.unit.make import json_bytes, object_of, target
 
 GOOD = {
@@ -18,7 +27,9 @@ GOOD = {
     "completions": b'"prompt":"hi"',
     "embeddings": b'"input":"hi"',
 }
-operations = st.sampled_from(sorted(REQUIRED))
+HEADS = {"chat": read_chat_head, "completions": read_completions_head, "embeddings": read_embeddings_head}
+OVERLAYS = {"chat": overlay_chat, "completions": overlay_text, "embeddings": overlay_embeddings}
+operations = st.sampled_from(sorted(HEADS))
 bodies = object_of(
     "model", "stream", "max_tokens", "max_completion_tokens", "n", "messages", "prompt", "input", "stream_options", "temperature"
 )  # fmt: skip
@@ -48,12 +59,12 @@ def only_invalid_request(work: Any, *arguments: Any) -> Any:
 
 @given(operations, bodies)
 def test_fuzz_read_head(operation: str, body: bytes) -> None:
-    only_invalid_request(read_head, operation, fields_of(body))
+    only_invalid_request(HEADS[operation], fields_of(body))
 
 
 @given(operations, bodies)
 def test_fuzz_read_head_with_the_required_field(operation: str, body: bytes) -> None:
-    head = only_invalid_request(read_head, operation, with_good(operation, body))
+    head = only_invalid_request(HEADS[operation], with_good(operation, body))
     if head is not None:
         assert head.model is None or head.model
         assert isinstance(head.stream, bool)
@@ -67,8 +78,18 @@ def test_fuzz_read_head_with_the_required_field(operation: str, body: bytes) -> 
 def test_values_that_no_decoder_takes_are_told_by_their_field(more: bytes) -> None:
     """Not a 500 (UnicodeDecodeError), and not `the body is not JSON` (NotJson): the field is named."""
     with pytest.raises(Problem) as caught:
-        read_head("chat", with_good("chat", more))
+        read_chat_head(with_good("chat", more))
     assert caught.value.kind is Kind.INVALID_REQUEST
+
+
+def test_the_bound_of_the_output() -> None:
+    """Limits reserve it, so of two spellings the larger one counts: a server may keep to either."""
+    for more, bound in [
+        (b'"max_tokens":5', 5), (b'"max_completion_tokens":5', 5), (b'"max_tokens":5,"max_completion_tokens":9', 9),
+        (b'"max_tokens":9,"max_completion_tokens":5', 9), (b'"max_tokens":9,"max_completion_tokens":-1', None),
+        (b'"max_tokens":null', None), (b'"max_tokens":5,"n":3', 15),
+    ]:  # fmt: skip
+        assert read_chat_head(with_good("chat", b"{" + more + b"}")).output_bound == bound
 
 
 @pytest.mark.parametrize("options", [b'{"a":1e999}', b'{"include_usage":1e999}', b'{"a":"\xff"}', b"5", b"[]", b"null"])
@@ -87,7 +108,7 @@ def test_fuzz_asked_for_usage(body: bytes) -> None:
 def test_an_empty_conversation_however_it_is_spelled(empty: bytes) -> None:
     fields = raw.split(b'{"messages":' + empty + b"}")
     with pytest.raises(Problem):
-        read_head("chat", fields)
+        read_chat_head(fields)
 
 
 @given(
@@ -99,10 +120,10 @@ def test_an_empty_conversation_however_it_is_spelled(empty: bytes) -> None:
 def test_fuzz_the_system_prompt(messages: bytes) -> None:
     fields = fields_of(b'{"messages":' + messages + b"}")
     try:
-        read_head("chat", fields)
+        read_chat_head(fields)
     except (Problem, raw.NotJson, UnicodeDecodeError):
         return
-    only_invalid_request(overlay, "chat", fields, Preset(params={}), "be kind")
+    only_invalid_request(overlay_chat, fields, Preset(params={}), "be kind")
 
 
 names = st.sampled_from(["temperature", "top_p", "max_tokens", "max_completion_tokens", "stop", "seed", "x"])
@@ -116,7 +137,7 @@ def test_the_request_wins_unless_the_preset_locks(
 ) -> None:
     fields = raw.split(json.dumps({"model": "m", **request_}).encode() or b"")
     fields["messages"] = raw.Raw(b'[{"role":"user","content":"hi"}]')
-    overlay("chat", fields, Preset(params=params, locked=frozenset(locked)), None)
+    overlay_chat(fields, Preset(params=params, locked=frozenset(locked)), None)
     result = {name: raw.value_of(value) for name, value in fields.items()}
     in_force = {name for name in params if name in locked}
     for name, value in params.items():
@@ -140,15 +161,15 @@ def test_the_request_wins_unless_the_preset_locks(
 @pytest.mark.parametrize(("mine", "theirs"), list(ALIAS.items()))
 def test_who_sets_one_spelling_has_set_both(mine: str, theirs: str) -> None:
     fields = raw.split(b'{"%b":1}' % mine.encode())
-    overlay("completions", fields, Preset(params={theirs: 9}), None)
+    overlay_text(fields, Preset(params={theirs: 9}), None)
     assert raw.join(fields) == b'{"%b":1}' % mine.encode()
-    overlay("completions", fields, Preset(params={theirs: 9}, locked=frozenset({theirs})), None)
+    overlay_text(fields, Preset(params={theirs: 9}, locked=frozenset({theirs})), None)
     assert raw.join(fields) == b'{"%b":9}' % theirs.encode()
 
 
 def messages_after(messages: bytes, system: str = "be kind") -> Any:
     fields = raw.split(b'{"messages":' + messages + b"}")
-    assert overlay("chat", fields, Preset(params={}), system) == []
+    assert overlay_chat(fields, Preset(params={}), system) == []
     return raw.value_of(fields["messages"])
 
 
@@ -173,7 +194,7 @@ def test_where_the_system_prompt_goes() -> None:
 def test_the_other_messages_keep_their_bytes() -> None:
     odd = b'{ "role":"user", "content" : "\\u0061", "x": 1.0e+5 }'
     fields = raw.split(b'{"messages":[' + odd + b"]}")
-    overlay("chat", fields, Preset(params={}), "s")
+    overlay_chat(fields, Preset(params={}), "s")
     assert odd in bytes(fields["messages"])
 
 
@@ -181,14 +202,15 @@ def test_the_other_messages_keep_their_bytes() -> None:
 def test_a_system_prompt_that_an_operation_cannot_take_is_a_loss(operation: str) -> None:
     fields = raw.split(b"{" + GOOD[operation] + b"}")
     before = raw.join(fields)
-    assert overlay(operation, fields, Preset(params={}), "s") == ["system"]
+    assert OVERLAYS[operation](fields, Preset(params={}), "s") == ["system"]
     assert raw.join(fields) == before
 
 
-def test_embeddings_take_no_parameters() -> None:
+def test_embeddings_take_few_parameters() -> None:
     fields = raw.split(b'{"input":"x"}')
-    overlay("embeddings", fields, Preset(params={"temperature": 1}, locked=frozenset({"temperature"})), None)
-    assert raw.join(fields) == b'{"input":"x"}'
+    locked = Preset(params={"temperature": 1, "dimensions": 9}, locked=frozenset({"temperature"}))
+    assert overlay_embeddings(fields, locked, None) == ["temperature"]
+    assert raw.join(fields) == b'{"input":"x","dimensions":9}'
 
 
 @given(operations, bodies, st.booleans())
@@ -216,10 +238,10 @@ def test_address_changes_nothing_else_and_is_idempotent(operation: str, body: by
 def test_every_kind_can_be_told() -> None:
     for kind in Kind:
         problem = Problem(kind, 'words "quoted"\n', param="p")
-        told = OPENAI.read_error(OPENAI.write_error(problem))
+        told = read_error(write_error(problem))
         assert told is not None
         assert (told.message, told.param) == (problem.message, "p")
-        event = OPENAI.write_stream_error(problem)
+        event = write_stream_error(problem)
         assert event.startswith(b"data: {")
         assert event.endswith(b"}\n\n")
         assert event.count(b"\n") == 2
@@ -227,5 +249,5 @@ def test_every_kind_can_be_told() -> None:
 
 @given(json_bytes | object_of("error") | st.binary(max_size=20))
 def test_read_error_never_raises(body: bytes) -> None:
-    OPENAI.read_error(body)
-    OPENAI.read_error(b'{"error":' + body + b"}")
+    read_error(body)
+    read_error(b'{"error":' + body + b"}")

@@ -1,11 +1,13 @@
 # ruff: noqa: PT017 - either outcome is right
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import astuple
 
-from modelyard.canonical.usage import Usage
+from modelyard.canonical.usage import Usage, count
 from modelyard.core.errors import Kind, Problem
 from modelyard.dialects.openai.answer import OpenAITap, read_usage
 from tests.unit.make import cut, json_bytes, marks, object_of
@@ -73,6 +75,54 @@ def test_usage_buckets_are_disjoint_and_sum_up(
     assert usage.input + usage.cached_input == prompt
     assert usage.output + usage.reasoning == completion
     assert usage.cached_input == min(cached or 0, prompt)
+
+
+figures = st.none() | st.sampled_from([0, 1, 5, 2**50, 10**30, -3, 7.0, 2.5])
+totals = ["prompt_tokens", "completion_tokens", "total_tokens", "prompt_cache_hit_tokens"]
+
+
+@given(st.dictionaries(st.sampled_from(totals), figures),
+       st.dictionaries(st.sampled_from(["cached_tokens", "cache_write_tokens", "audio_tokens"]), figures),
+       st.dictionaries(st.sampled_from(["reasoning_tokens", "audio_tokens"]), figures))  # fmt: skip
+def test_no_token_is_counted_twice_whatever_a_backend_claims(wire: Any, inside: Any, outside: Any) -> None:
+    wire = {**wire, "prompt_tokens_details": inside, "completion_tokens_details": outside}
+    usage = read_usage(json.dumps({"usage": wire}).encode())
+    assert usage is not None
+    prompt, completion = count(wire.get("prompt_tokens")), count(wire.get("completion_tokens"))
+    assert usage.all_input == prompt
+    assert completion <= usage.all_output <= max(completion, count(wire.get("total_tokens")))
+    assert all(isinstance(bucket, int) and bucket >= 0 for bucket in astuple(usage))
+
+
+@pytest.mark.parametrize(
+    ("wire", "usage"),
+    [
+        ({"prompt_tokens": 20, "completion_tokens": 9,
+          "prompt_tokens_details": {"cached_tokens": 4, "audio_tokens": 6},
+          "completion_tokens_details": {"reasoning_tokens": 2, "audio_tokens": 3}},
+         Usage(input=10, cached_input=4, audio_input=6, output=4, reasoning=2, audio_output=3)),
+        ({"prompt_tokens": 20, "prompt_tokens_details": {"cache_write_tokens": 8}}, Usage(input=12, cache_write=8)),
+        # DeepSeek
+        ({"prompt_tokens": 20, "completion_tokens": 1, "prompt_cache_hit_tokens": 15, "prompt_cache_miss_tokens": 5},
+         Usage(input=5, cached_input=15, output=1)),
+        # xAI: the thoughts are beside the completion
+        ({"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 17, "completion_tokens_details": {"reasoning_tokens": 10}},
+         Usage(input=3, output=4, reasoning=10)),
+        # Gemini: they are in the total only
+        ({"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 17}, Usage(input=3, output=4, reasoning=10)),
+        # embeddings
+        ({"prompt_tokens": 8, "total_tokens": 8}, Usage(input=8)),
+        ({"prompt_tokens": 8, "total_tokens": 9}, Usage(input=8)),
+    ],
+)  # fmt: skip
+def test_where_servers_put_their_tokens(wire: Any, usage: Usage) -> None:
+    assert read_usage(json.dumps({"usage": wire}).encode()) == usage
+
+
+def test_the_end_of_a_stream_that_breaks() -> None:
+    event = OpenAITap(False).fail(Problem(Kind.UPSTREAM_FAILED, "cut off"))
+    assert json.loads(event.removeprefix(b"data: "))["error"]["message"] == "cut off"
+    assert event.endswith(b"}\n\n")
 
 
 HOSTILE = [

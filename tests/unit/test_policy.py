@@ -13,6 +13,7 @@ from modelyard.core import raw
 from modelyard.core.raw import split
 from modelyard.dialects.dialect import Head
 from modelyard.dialects.openai import OPENAI
+from modelyard.dialects.table import OPERATIONS
 from modelyard.gateway.call import Call
 from modelyard.gateway.pipeline import Pipeline
 from modelyard.policy.access import in_scope, may_use, usable
@@ -91,16 +92,17 @@ def test_the_fallback_model_does_not_lead_out_of_a_keys_scope() -> None:
     fallback = model("f", readers=everyone, targets=(target("b"),))
     known = snapshot(asked, fallback, fallback_model="f")
     nothing: Any = None
-    pipeline = Pipeline(Published(known), nothing, nothing, nothing, by_priority)
+    pipeline = Pipeline(Published(known), nothing, nothing, nothing, by_priority, nothing)
     call = Call(
         id="c",
         dialect=OPENAI,
-        operation="chat",
+        operation=OPERATIONS["openai.chat"],
         fields=split(b'{"messages":[{"role":"user","content":"hi"}]}'),
         head=Head(model="m", stream=False, output_bound=None),
         size=0,
         digest=None,
         received=0.0,
+        created=0,
     )
     attempts = pipeline._route(call, principal(models=frozenset({"m"})), asked, known)
     assert [attempt.target.connection.name for attempt in attempts] == ["a"]
