@@ -15,7 +15,7 @@ from bench import load, sections
 from bench.processes import LOAD_CORE, PINNED, ROOT, Failed
 from bench.report import markdown
 from bench.sections import Plan, Results, say
-from bench.variants import VARIANTS
+from bench.variants import HUB_VARIANTS, VARIANTS
 
 SECTIONS: dict[str, Callable[[Plan, Results], None]] = {
     "requests": sections.requests,
@@ -24,7 +24,12 @@ SECTIONS: dict[str, Callable[[Plan, Results], None]] = {
     "start": sections.starts,
     "models": sections.model_lists,
     "growth": sections.growth,
+    "hub": sections.hub,
+    "hub-streams": sections.translated_streams,
+    "delta": sections.translated_deltas,
 }
+# These measure the hub's variants, or none at all.
+OF_THE_HUB = {"hub", "hub-streams", "delta"}
 
 
 def main() -> int:
@@ -39,11 +44,13 @@ def main() -> int:
     began = time.monotonic()
     chosen = [
         variant
-        for variant in VARIANTS
+        for variant in (*VARIANTS, *HUB_VARIANTS)
         if (not arguments.variants or variant.name in arguments.variants)
         and not (arguments.skip_peers and variant.peer is not None)
     ]
-    plan = Plan(chosen, arguments.rounds, arguments.seconds, arguments.calls, arguments.modelyard)
+    variants = [variant for variant in chosen if variant in VARIANTS and not OF_THE_HUB.issuperset(arguments.only)]
+    hub = [variant for variant in chosen if variant in HUB_VARIANTS]
+    plan = Plan(variants, hub, arguments.rounds, arguments.seconds, arguments.calls, arguments.modelyard)
     results = Results()
     # A dictionary, because two names may mean one measurement.
     for measure in dict.fromkeys(SECTIONS[name] for name in arguments.only):
@@ -66,7 +73,9 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measures Modelyard side by side with others.")
     parser.add_argument("--quick", action="store_true", help="requests and latency only, no peers, 2 rounds of 2 s")
     parser.add_argument("--only", type=_names(list(SECTIONS)), help=", ".join(SECTIONS))
-    parser.add_argument("--variants", type=_names([v.name for v in VARIANTS]), help="names, separated by commas")
+    parser.add_argument(
+        "--variants", type=_names([v.name for v in (*VARIANTS, *HUB_VARIANTS)]), help="names, separated by commas"
+    )
     parser.add_argument("--skip-peers", action="store_true", help="leave out LiteLLM and Portkey")
     parser.add_argument("--rounds", type=_positive, help="5 (2 with --quick)")
     parser.add_argument("--seconds", type=_positive, help="of each measurement of requests: 4 (2 with --quick)")

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from urllib.parse import urlsplit
 
-from bench.load import request_body
-
 CONNECTIONS = 16
 CALLS_EACH = 100
 FLUSHED_SECONDS = 30.0
@@ -38,10 +36,10 @@ class Governed:
         return whole and self.gained == self.gained_ok == self.answered
 
 
-def check(ledger: Ledger, url: str, headers: Mapping[str, str], *, loaded: int, cut: int) -> Governed:
+def check(ledger: Ledger, url: str, headers: Mapping[str, str], body: bytes, *, loaded: int, cut: int) -> Governed:
     """Compare the ledger with a load that has just ended, then with calls of our own."""
     before = _flushed(ledger, loaded)
-    answered = _make_calls(url, headers)
+    answered = _make_calls(url, headers, body)
     after = _flushed(ledger, before.get("ok", 0) + answered)
     gained = sum(after.values()) - sum(before.values())
     gained_ok = after.get("ok", 0) - before.get("ok", 0)
@@ -60,16 +58,15 @@ def _flushed(ledger: Ledger, at_least: int) -> Mapping[str, int]:
     return seen
 
 
-def _make_calls(url: str, headers: Mapping[str, str]) -> int:
+def _make_calls(url: str, headers: Mapping[str, str], body: bytes) -> int:
     """How many of the calls were answered with 200 and read to the end."""
     with ThreadPoolExecutor(CONNECTIONS) as threads:
-        return sum(threads.map(lambda _: _one_connection(url, headers), range(CONNECTIONS)))
+        return sum(threads.map(lambda _: _one_connection(url, headers, body), range(CONNECTIONS)))
 
 
-def _one_connection(url: str, headers: Mapping[str, str]) -> int:
+def _one_connection(url: str, headers: Mapping[str, str], body: bytes) -> int:
     parts = urlsplit(url)
     connection = HTTPConnection(parts.netloc, timeout=30)
-    body = request_body()
     sent = {"content-type": "application/json", **headers}
     answered = 0
     try:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.processes import LOAD_CORE, Failed, pinned
-from bench.upstream import MODEL
 
 HOW_TO_INSTALL = "wrk is missing: install it with `apt install wrk` (Debian, Ubuntu) or from your system's packages"
 # wrk prints for people; this makes it print for us as well. Times are in microseconds.
@@ -38,14 +37,6 @@ class Load:
 
 def available() -> bool:
     return shutil.which("wrk") is not None
-
-
-def request_body(**more: object) -> bytes:
-    """A chat request of about 1 KB."""
-    system = "You are a helpful assistant. Answer in short, plain sentences, and say so when you do not know."
-    question = "Please tell me, step by step, what a gateway in front of model servers is good for. " * 9
-    messages = [{"role": "system", "content": system}, {"role": "user", "content": question}]
-    return json.dumps({"model": MODEL, "messages": messages, "temperature": 0.7, "max_tokens": 256, **more}).encode()
 
 
 def run(

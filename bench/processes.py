@@ -23,7 +23,10 @@ PINNED = (
 )
 _TICKS = os.sysconf("SC_CLK_TCK")
 # Set by whoever runs the benchmark, these would change what a gateway does or send loopback calls elsewhere.
-_UNWANTED = ("MODELYARD_", "OPENAI_", "LITELLM_", "BENCH_", "UVICORN_", "WEB_CONCURRENCY")
+_UNWANTED = (
+    *("MODELYARD_", "OPENAI_", "ANTHROPIC_", "OLLAMA_", "LOCALAI_", "ENABLE_", "DATABASE_URL"),
+    *("LITELLM_", "BENCH_", "UVICORN_", "WEB_CONCURRENCY"),
+)
 
 
 class Failed(Exception):

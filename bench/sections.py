@@ -3,6 +3,7 @@
 import http.client
 import json
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -14,8 +15,8 @@ from typing import TypeVar
 
 from bench import load, streams
 from bench.governed import Governed, check
-from bench.processes import Failed, Process
-from bench.variants import COMPLETIONS, MODELYARD, Gateway, Variant, call, running, upstream
+from bench.processes import GATEWAY_CORE, Failed, Process, clean_environment, pinned
+from bench.variants import MODELYARD, Gateway, Variant, call, running, upstream
 
 CONNECTIONS = 32
 _Value = TypeVar("_Value")
@@ -31,6 +32,13 @@ OVERHEAD_HEADER = "x-modelyard-overhead-ms"
 GROWTH_CALLS = 200_000
 GROWTH_WARM_UP = 20_000
 GROWTH_SECONDS = 900.0
+DELTAS = 20_000
+DELTA_ROUNDS = 5
+# Three dialects, each into each, those of a dialect into itself included.
+PAIRS = 9
+DELTA_SECONDS = 300.0
+# Its callers are measured too, beside the nine pairs of dialects: it has the most to write.
+RESPONSES = "openai.responses"
 
 
 @dataclass(frozen=True)
@@ -71,11 +79,29 @@ class Growth:
     after: float
 
 
+@dataclass(frozen=True)
+class Hub:
+    many: load.Load
+    cpu_microseconds: float
+    governed: Governed | None
+
+
+@dataclass(frozen=True)
+class Delta:
+    """What one text delta costs from the backend's bytes to the caller's, in microseconds of CPU."""
+
+    backend: str  # ids of operations
+    caller: str
+    best: float
+    median: float
+
+
 @dataclass
 class Plan:
-    """What was asked for."""
+    """What was asked for. `hub` are the variants of the translation hub's own measurements."""
 
     variants: list[Variant]
+    hub: list[Variant]
     rounds: int
     seconds: int
     calls: int
@@ -91,6 +117,9 @@ class Results:
     starts: dict[str, dict[int, Start]] = field(default_factory=dict)
     models: dict[str, dict[int, ModelList]] = field(default_factory=dict)
     growth: dict[str, dict[int, Growth]] = field(default_factory=dict)
+    hub: dict[str, dict[int, Hub]] = field(default_factory=dict)
+    hub_streams: dict[str, dict[int, Ladder]] = field(default_factory=dict)
+    deltas: list[Delta] = field(default_factory=list)
     # What could not be measured, and why; each once, in the order met.
     problems: dict[str, None] = field(default_factory=dict)
 
@@ -147,30 +176,55 @@ def requests(plan: Plan, results: Results) -> None:
                 many = _load(gateway, folder, CONNECTIONS, plan.seconds)
                 used = gateway.process.cpu_seconds() - before
                 rss_after = gateway.process.rss_megabytes()
-                checked = _governed(gateway, warm.requests + one.requests + many.requests)
-                if checked is not None and not checked.exact:
-                    results.problems[f"the ledger of {variant.name} is not exact: {checked}"] = None
+                # Each of the three loads may have been cut off on each of its connections, and one call proved the gateway.
+                loaded, cut = warm.requests + one.requests + many.requests, 2 * CONNECTIONS + 1 + 1
+                checked = _governed(results, variant, gateway, loaded, cut)
                 return Requests(one, many, 1e6 * used / many.requests, idle, rss_after, checked)
 
         results.requests = _each(plan, results, "requests", plan.rounds, plan.variants, measure)
 
 
-def _governed(gateway: Gateway, loaded: int) -> Governed | None:
+def _governed(results: Results, variant: Variant, gateway: Gateway, loaded: int, cut: int) -> Governed | None:
     if gateway.ledger is None:
         return None
-    # Each of the three loads may have been cut off on each of its connections, and one call proved the gateway.
-    cut = 2 * CONNECTIONS + 1 + 1
-    return check(gateway.ledger, gateway.base + COMPLETIONS, gateway.headers, loaded=loaded, cut=cut)
+    checked = check(gateway.ledger, gateway.url, gateway.headers, gateway.body, loaded=loaded, cut=cut)
+    if not checked.exact:
+        results.problems[f"the ledger of {variant.name} is not exact: {checked}"] = None
+    return checked
 
 
 def _load(gateway: Gateway, folder: Path, connections: int, seconds: int) -> load.Load:
-    url = gateway.base + COMPLETIONS
-    body = load.request_body()
-    return load.run(url, gateway.headers, folder, connections=connections, seconds=seconds, body=body)
+    return load.run(gateway.url, gateway.headers, folder, connections=connections, seconds=seconds, body=gateway.body)
+
+
+def hub(plan: Plan, results: Results) -> None:
+    """Requests per second and CPU per request of a call with tools, passed on and translated."""
+    with _folder() as folder, upstream(folder) as address:
+
+        def measure(variant: Variant) -> Hub:
+            with running(variant, address, plan.modelyard) as gateway:
+                warm = _load(gateway, folder, CONNECTIONS, WARM_UP_SECONDS)
+                before = gateway.process.cpu_seconds()
+                many = _load(gateway, folder, CONNECTIONS, plan.seconds)
+                used = gateway.process.cpu_seconds() - before
+                loaded, cut = warm.requests + many.requests, 2 * CONNECTIONS + 1
+                checked = _governed(results, variant, gateway, loaded, cut)
+                return Hub(many, 1e6 * used / many.requests, checked)
+
+        results.hub = _each(plan, results, "hub", plan.rounds, plan.hub, measure)
 
 
 def concurrent_streams(plan: Plan, results: Results) -> None:
     """The largest number of concurrent streams that all go well, climbing until one rung fails twice."""
+    results.streams = _ladders(plan, results, "streams", plan.variants)
+
+
+def translated_streams(plan: Plan, results: Results) -> None:
+    """The same of streams that the hub translates."""
+    results.hub_streams = _ladders(plan, results, "hub-streams", [each for each in plan.hub if each.ladder])
+
+
+def _ladders(plan: Plan, results: Results, section: str, variants: list[Variant]) -> dict[str, dict[int, Ladder]]:
     with _folder() as folder, upstream(folder) as address:
 
         def measure(variant: Variant) -> Ladder:
@@ -178,18 +232,18 @@ def concurrent_streams(plan: Plan, results: Results) -> None:
             with running(variant, address, plan.modelyard) as gateway:
                 for count in variant.ladder:
                     # The second try is for a hiccup of the machine; all variants have it.
-                    rung = streams.run(gateway.base + COMPLETIONS, gateway.headers, count)
+                    rung = streams.run(gateway.url, gateway.headers, count)
                     if rung.reason is not None:
                         say(f"  {variant.name}, {count} streams: {rung.reason}; once more")
                         time.sleep(1)
-                        rung = streams.run(gateway.base + COMPLETIONS, gateway.headers, count)
+                        rung = streams.run(gateway.url, gateway.headers, count)
                     if rung.reason is not None:
                         return Ladder(best, rung)
                     best = rung
             return Ladder(best, None)
 
         rounds = min(plan.rounds, MOST_STREAM_ROUNDS)
-        results.streams = _each(plan, results, "streams", rounds, plan.variants, measure)
+        return _each(plan, results, section, rounds, variants, measure)
 
 
 def starts(plan: Plan, results: Results) -> None:
@@ -287,3 +341,23 @@ def _calls(gateway: Gateway, folder: Path, count: int) -> int:
 def _settled(process: Process) -> float:
     time.sleep(SETTLE_SECONDS)
     return process.rss_megabytes()
+
+
+def translated_deltas(plan: Plan, results: Results) -> None:
+    """What one translated text delta costs, from each dialect to each: without a server, in a process of its own."""
+    command = pinned(GATEWAY_CORE, [sys.executable, "-m", "bench.deltas"])
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=DELTA_SECONDS, check=False, env=clean_environment({})
+        )
+    except subprocess.TimeoutExpired as problem:
+        raise Failed("the translation of deltas did not end in time") from problem
+    if done.returncode != 0:
+        raise Failed(f"deltas could not be translated: {done.stderr.strip()[-200:]}")
+    for backend, caller, costs, wrong in json.loads(done.stdout):
+        if wrong is not None:
+            results.problems[f"delta, {backend} for {caller}: {wrong}"] = None
+            say(f"delta {backend} for {caller}: FAILED: {wrong}")
+            continue
+        results.deltas.append(Delta(backend, caller, min(costs), statistics.median(costs)))
+        say(f"delta {results.deltas[-1]}")

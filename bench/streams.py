@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import httptools
 import uvloop
 
-from bench.load import request_body
+from bench import bodies
 from bench.processes import LOAD_CORE, Failed, clean_environment, pinned
 from bench.upstream import SECONDS_PER_FRAME
 
@@ -133,7 +133,7 @@ class Stream(asyncio.Protocol):
 async def _drive(url: str, headers: Mapping[str, str], count: int) -> Rung:
     parts = urlsplit(url)
     host, port = parts.hostname or "127.0.0.1", parts.port or 80
-    body = request_body(stream=True, max_tokens=FRAMES)
+    body = bodies.plain(stream=True, max_tokens=FRAMES)
     lines = [f"POST {parts.path} HTTP/1.1", f"host: {parts.netloc}", f"content-length: {len(body)}"]
     lines += ["content-type: application/json", *(f"{name}: {value}" for name, value in headers.items())]
     request = "\r\n".join(lines).encode() + b"\r\n\r\n" + body

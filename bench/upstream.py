@@ -1,31 +1,35 @@
 """A stand-in for a model server: fixed answers, fast enough never to be what is measured.
 
-A raw protocol on uvloop and httptools. Every frame carries its number (`~0017~`), so that a client can see
-which one is missing however the gateway rewrote the JSON around it.
+A raw protocol on uvloop and httptools. It speaks OpenAI's dialect, Anthropic's and Ollama's, each at its own path.
+Every frame carries its number (`~0017~`), so that a client can see which one is missing however the gateway rewrote
+the JSON around it.
 """
 
 import argparse
 import asyncio
 import json
+import re
 import socket
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import parse_qs
 
 import httptools
 import uvloop
 
-MODEL = "bench-model"
+from bench import answers
+
 DEFAULT_FRAMES = 64
 MAXIMUM_FRAMES = 10_000
 SECONDS_PER_FRAME = 0.02
 MANY_MODELS = 5_000
-CREATED = 1_760_000_000
 # A server is never told to listen for more than 1,000 streams; they may all connect at once.
 BACKLOG = 2_048
 
-
-def _compact(value: object) -> bytes:
-    return json.dumps(value, separators=(",", ":")).encode()
+# Parsing the JSON is spared when the bytes cannot ask for a stream: most requests by far. A text cannot look like these.
+_STREAM_IS_TRUE = re.compile(rb'"stream"\s*:\s*true')
+_STREAM_IS_FALSE = re.compile(rb'"stream"\s*:\s*false')
 
 
 def _response(body: bytes, status: str = "200 OK") -> bytes:
@@ -33,63 +37,68 @@ def _response(body: bytes, status: str = "200 OK") -> bytes:
     return head.encode() + body
 
 
-def _completion() -> bytes:
-    """About 1 KB of answer, with usage, as an OpenAI-compatible server would give it."""
-    text = "The quick brown fox jumps over the lazy dog. " * 15
-    usage = {"prompt_tokens": 180, "completion_tokens": 150, "total_tokens": 330}
-    return _compact(
-        {
-            "id": "chatcmpl-bench",
-            "object": "chat.completion",
-            "created": CREATED,
-            "model": MODEL,
-            "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}],
-            "usage": usage,
-        }
+def _chunked(events: tuple[bytes, ...]) -> bytes:
+    """Each event as one HTTP chunk."""
+    return b"".join(f"{len(event):x}\r\n".encode() + event + b"\r\n" for event in events)
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """A dialect's answers as HTTP. Everything that does not depend on the request is encoded once."""
+
+    dialect: answers.Dialect
+    whole: bytes
+    whole_with_tool: bytes
+    head: bytes
+    frames: list[bytes]
+    # Ollama streams unless it is told not to.
+    streams_unasked: bool = False
+
+    def asks_for_stream(self, body: bytes) -> bool:
+        if self.streams_unasked:
+            return _STREAM_IS_FALSE.search(body) is None
+        return _STREAM_IS_TRUE.search(body) is not None
+
+    def end(self, frames: int, with_usage: bool) -> bytes:
+        return _chunked(self.dialect.closing(frames, with_usage)) + b"0\r\n\r\n"
+
+
+def _spoken(dialect: answers.Dialect, *, streams_unasked: bool = False) -> Spoken:
+    head = f"HTTP/1.1 200 OK\r\ncontent-type: {dialect.stream_type}\r\ntransfer-encoding: chunked\r\n\r\n".encode()
+    return Spoken(
+        dialect,
+        _response(dialect.whole),
+        _response(dialect.whole_with_tool),
+        head + _chunked(dialect.opening),
+        [_chunked((dialect.frame(f" ~{number:04d}~"),)) for number in range(MAXIMUM_FRAMES)],
+        streams_unasked,
     )
 
 
-def _models(count: int) -> bytes:
-    names = [MODEL] + [f"bench-model-{number:05d}" for number in range(1, count)]
-    data = [{"id": name, "object": "model", "created": CREATED, "owned_by": "bench"} for name in names]
-    return _compact({"object": "list", "data": data})
-
-
-def _event(payload: bytes) -> bytes:
-    """One server-sent event as one HTTP chunk."""
-    event = b"data: " + payload + b"\n\n"
-    return f"{len(event):x}\r\n".encode() + event + b"\r\n"
-
-
-def _delta(delta: dict[str, str], finish: str | None = None, **more: Any) -> bytes:
-    choices = [{"index": 0, "delta": delta, "finish_reason": finish}]
-    head = {"id": "chatcmpl-bench", "object": "chat.completion.chunk", "created": CREATED, "model": MODEL}
-    return _event(_compact({**head, "choices": choices, **more}))
-
-
-def _usage_event(frames: int) -> bytes:
-    usage = {"prompt_tokens": 180, "completion_tokens": frames, "total_tokens": 180 + frames}
-    head = {"id": "chatcmpl-bench", "object": "chat.completion.chunk", "created": CREATED, "model": MODEL}
-    return _event(_compact({**head, "choices": [], "usage": usage}))
-
-
-# Everything that does not depend on the request is encoded once.
-COMPLETION = _response(_completion())
 NOT_FOUND = _response(b'{"error":{"message":"no such path"}}', "404 Not Found")
-STREAM_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
-ROLE = _delta({"role": "assistant", "content": ""})
-FRAMES = [_delta({"content": f" ~{number:04d}~"}) for number in range(MAXIMUM_FRAMES)]
-FINISH = _delta({}, "stop")
-END = _event(b"[DONE]") + b"0\r\n\r\n"
+# By the end of the path.
+SPOKEN = {
+    b"/chat/completions": _spoken(answers.OPENAI),
+    b"/v1/messages": _spoken(answers.ANTHROPIC),
+    b"/api/chat": _spoken(answers.OLLAMA, streams_unasked=True),
+}
+LISTS: dict[bytes, Callable[[int], bytes]] = {b"/models": answers.models, b"/api/tags": answers.tags}
+
+
+def _frames_wanted(request: dict[str, Any]) -> int:
+    """The bound of the output, by whichever name the dialect has for it."""
+    options = request.get("options") or {}
+    told = request.get("max_tokens") or request.get("max_completion_tokens") or options.get("num_predict")
+    return min(int(told or DEFAULT_FRAMES), MAXIMUM_FRAMES)
 
 
 class Upstream(asyncio.Protocol):
     """One connection; requests are answered one after the other (no client here pipelines)."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, models: dict[int, bytes], default_models: int) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, lists: dict[tuple[bytes, int], bytes], models: int) -> None:
         self._loop = loop
-        self._models = models
-        self._default_models = default_models
+        self._lists = lists
+        self._default_models = models
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport | None = None
         self._url = b""
@@ -125,53 +134,53 @@ class Upstream(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         path, _, query = self._url.partition(b"?")
-        if path.endswith(b"/chat/completions"):
-            self._complete()
-        elif path.endswith(b"/models"):
-            self._write(self._model_list(query.decode()))
-        elif path.endswith(b"/health"):
-            self._write(_response(b"{}"))
-        else:
-            self._write(NOT_FOUND)
+        for ending, spoken in SPOKEN.items():
+            if path.endswith(ending):
+                self._complete(spoken)
+                return
+        for ending in LISTS:
+            if path.endswith(ending):
+                self._write(self._model_list(ending, query.decode()))
+                return
+        self._write(_response(b"{}") if path.endswith(b"/health") else NOT_FOUND)
 
     def _write(self, data: bytes) -> None:
         if self._transport is not None:
             self._transport.write(data)
 
-    def _model_list(self, query: str) -> bytes:
+    def _model_list(self, path: bytes, query: str) -> bytes:
         many = parse_qs(query, keep_blank_values=True).get("many")
         count = self._default_models if many is None else int(many[0] or MANY_MODELS)
-        if count not in self._models:
-            self._models[count] = _response(_models(count))
-        return self._models[count]
+        if (path, count) not in self._lists:
+            self._lists[path, count] = _response(LISTS[path](count))
+        return self._lists[path, count]
 
-    def _complete(self) -> None:
-        # Parsing the JSON is spared when it cannot ask for a stream: most requests by far.
-        request = json.loads(self._body) if b'"stream"' in self._body else {}
-        if request.get("stream") is not True:
-            self._write(COMPLETION)
+    def _complete(self, spoken: Spoken) -> None:
+        if not spoken.asks_for_stream(self._body):
+            self._write(spoken.whole_with_tool if b'"tools"' in self._body else spoken.whole)
             return
-        frames = min(int(request.get("max_tokens") or DEFAULT_FRAMES), MAXIMUM_FRAMES)
+        request = json.loads(self._body)
+        frames = _frames_wanted(request)
         with_usage = bool((request.get("stream_options") or {}).get("include_usage"))
-        self._write(STREAM_HEAD + ROLE)
-        self._send_frame(0, frames, with_usage, self._loop.time())
+        self._write(spoken.head)
+        self._send_frame(spoken, 0, frames, with_usage, self._loop.time())
 
-    def _send_frame(self, number: int, frames: int, with_usage: bool, started: float) -> None:
+    def _send_frame(self, spoken: Spoken, number: int, frames: int, with_usage: bool, started: float) -> None:
         if self._transport is None:
             return
         if number < frames:
-            self._transport.write(FRAMES[number])
+            self._transport.write(spoken.frames[number])
             # Due times are absolute, so that a late frame does not push back all that follow.
             due = started + (number + 1) * SECONDS_PER_FRAME
-            self._timer = self._loop.call_at(due, self._send_frame, number + 1, frames, with_usage, started)
+            self._timer = self._loop.call_at(due, self._send_frame, spoken, number + 1, frames, with_usage, started)
             return
         self._timer = None
-        self._transport.write(FINISH + (_usage_event(frames) if with_usage else b"") + END)
+        self._transport.write(spoken.end(frames, with_usage))
 
 
 async def _serve(port: int, models: int) -> None:
     loop = asyncio.get_running_loop()
-    lists: dict[int, bytes] = {models: _response(_models(models))}
+    lists: dict[tuple[bytes, int], bytes] = {}
     server = await loop.create_server(
         lambda: Upstream(loop, lists, models), "127.0.0.1", port, backlog=BACKLOG, family=socket.AF_INET
     )
@@ -182,7 +191,7 @@ async def _serve(port: int, models: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--models", type=int, default=1, help="how many models GET .../models lists")
+    parser.add_argument("--models", type=int, default=1, help="how many models its lists have")
     arguments = parser.parse_args()
     uvloop.run(_serve(arguments.port, arguments.models))
 

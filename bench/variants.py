@@ -13,16 +13,17 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from bench import peers
+from bench import bodies, peers
+from bench.answers import MODEL, TOOL
 from bench.governed import Ledger
-from bench.load import request_body
 from bench.processes import GATEWAY_CORE, LOAD_CORE, Failed, Process, free_port, started, wait_until_healthy
-from bench.upstream import MODEL
 
 COMPLETIONS = "/v1/chat/completions"
+MESSAGES = "/v1/messages"
 STREAM_LADDER = (100, 200, 300, 500, 700, 1000)
 # Other gateways start lower, so that their limit is found as well.
 PEER_STREAM_LADDER = (10, 25, 50, 100, 200, 300, 500, 700, 1000)
+HUB_STREAM_LADDER = (100, 200, 300, 500)
 UPSTREAM_KEY = "sk-upstream"
 # What limits one key must not be what is measured, yet each must be checked on every call.
 KEY_LIMITS = {"rpm": 10_000_000, "tpm": 1_000_000_000, "concurrency": 10_000}
@@ -60,6 +61,11 @@ class Variant:
     ledger: Callable[[Site], Mapping[str, int]] | None = None
     # Measured for its upstream client: start and model list would say again what they say of `modelyard`.
     client_only: bool = False
+    # What its callers send, and where to.
+    path: str = COMPLETIONS
+    body: Callable[[], bytes] = bodies.plain
+    # Must all be in the answer, so that a fast one that left something out is no result.
+    expects: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -67,7 +73,9 @@ class Gateway:
     """A variant, running and answering."""
 
     base: str
+    url: str  # of the variant's own path
     headers: dict[str, str]
+    body: bytes
     process: Process
     ready_seconds: float
     ledger: Ledger | None = None
@@ -82,24 +90,39 @@ def _bare(site: Site) -> Launch:
 
 
 def _modelyard(site: Site) -> Launch:
-    return _serving(site, [site.modelyard])
+    return _serving(site, [site.modelyard], _openai(site))
 
 
 def _modelyard_with(client: str) -> Callable[[Site], Launch]:
     def launch(site: Site) -> Launch:
         peers.clients()
-        return _serving(site, [sys.executable, "-m", "bench.with_client", client])
+        return _serving(site, [sys.executable, "-m", "bench.with_client", client], _openai(site))
 
     return launch
 
 
-def _serving(site: Site, modelyard: list[str]) -> Launch:
+def _in_front_of(connection: Callable[[Site], dict[str, str]]) -> Callable[[Site], Launch]:
+    return lambda site: _serving(site, [site.modelyard], connection(site))
+
+
+# The one connection, as the environment names it.
+
+
+def _openai(site: Site) -> dict[str, str]:
+    return {"OPENAI_API_BASE_URL": site.upstream, "OPENAI_API_KEY": UPSTREAM_KEY}
+
+
+def _anthropic(site: Site) -> dict[str, str]:
+    return {"ANTHROPIC_BASE_URL": site.upstream.removesuffix("/v1"), "ANTHROPIC_API_KEY": UPSTREAM_KEY}
+
+
+def _ollama(site: Site) -> dict[str, str]:
+    return {"OLLAMA_BASE_URL": site.upstream.removesuffix("/v1")}
+
+
+def _serving(site: Site, modelyard: list[str], connection: dict[str, str]) -> Launch:
     command = [*modelyard, "serve", "--host", "127.0.0.1", "--port", str(site.port)]
-    environment = {
-        "OPENAI_API_BASE_URL": site.upstream,
-        "OPENAI_API_KEY": UPSTREAM_KEY,
-        "MODELYARD_ADMIN_API_KEY": site.admin_key,
-    }
+    environment = {**connection, "MODELYARD_ADMIN_API_KEY": site.admin_key}
     return Launch([*command, "--data-dir", str(site.folder / "data")], environment)
 
 
@@ -145,6 +168,12 @@ def _modelyard_key(site: Site) -> dict[str, str]:
     return _bearer(key)
 
 
+def _modelyard_anthropic_key(site: Site) -> dict[str, str]:
+    """The same, sent as Anthropic's callers send theirs."""
+    key = _modelyard_key(site)["authorization"].removeprefix("Bearer ")
+    return {"x-api-key": key, "anthropic-version": "2023-06-01"}
+
+
 def _modelyard_ledger(site: Site) -> dict[str, int]:
     status, answer = call(site.port, "GET", "/api/v1/usage?group_by=status&from=0", _bearer(site.admin_key))
     if status != 200:
@@ -183,6 +212,40 @@ VARIANTS = (
     Variant("portkey", _portkey, _portkey_headers, health="/", ladder=PEER_STREAM_LADDER, peer=peers.portkey),
 )
 
+PASSING = "passing"
+HUB_ANTHROPIC = "hub anthropic"
+
+
+def _hub(name: str, connection: Callable[[Site], dict[str, str]], ladder: tuple[int, ...] = ()) -> Variant:
+    """One call with tools as OpenAI's callers make it, and whom it is passed on or translated to."""
+    return Variant(
+        name,
+        _in_front_of(connection),
+        _modelyard_key,
+        ladder=ladder,
+        ledger=_modelyard_ledger,
+        body=bodies.openai_tools,
+        expects=(b'"chat.completion"', b'"tool_calls"', TOOL.encode()),
+    )
+
+
+# What the hub adds, and what it is compared with: the same body, passed on. Streams are asked of those with a ladder.
+HUB_VARIANTS = (
+    _hub(PASSING, _openai),
+    _hub(HUB_ANTHROPIC, _anthropic, HUB_STREAM_LADDER),
+    _hub("hub ollama", _ollama),
+    Variant(
+        "hub in",
+        _modelyard,
+        _modelyard_anthropic_key,
+        ladder=(),
+        ledger=_modelyard_ledger,
+        path=MESSAGES,
+        body=bodies.anthropic_tools,
+        expects=(b'"message"', b'"tool_use"', TOOL.encode()),
+    ),
+)
+
 
 def call(port: int, method: str, path: str, headers: Mapping[str, str], body: bytes | None = None) -> tuple[int, bytes]:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
@@ -210,10 +273,13 @@ def upstream(folder: Path, models: int = 1) -> Iterator[tuple[str, Process]]:
 def running(variant: Variant, address: tuple[str, Process], modelyard: str) -> Iterator[Gateway]:
     """Start a variant afresh, with nothing left from before, and prove that it answers a request."""
     upstream_url, upstream_process = address
+    body = variant.body()
     if variant.launch is None:
-        yield Gateway(upstream_url.removesuffix("/v1"), {}, upstream_process, 0.0)
+        base = upstream_url.removesuffix("/v1")
+        yield Gateway(base, base + variant.path, {}, body, upstream_process, 0.0)
         return
     port = free_port()
+    base = f"http://127.0.0.1:{port}"
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         site = Site(port, upstream_url, Path(folder), secrets.token_hex(20), modelyard)
         launch = variant.launch(site)
@@ -222,18 +288,21 @@ def running(variant: Variant, address: tuple[str, Process], modelyard: str) -> I
         with started(launch.command, GATEWAY_CORE, site.folder / "log", launch.environment) as process:
             ready = wait_until_healthy(process, port, variant.health, variant.start_seconds)
             headers = variant.headers(site)
-            _prove(port, headers, process)
+            _prove(variant, port, headers, body, process)
             ledger = None if variant.ledger is None else partial(variant.ledger, site)
-            yield Gateway(f"http://127.0.0.1:{port}", headers, process, ready, ledger)
+            yield Gateway(base, base + variant.path, headers, body, process, ready, ledger)
 
 
-def _prove(port: int, headers: Mapping[str, str], process: Process) -> None:
+def _prove(variant: Variant, port: int, headers: Mapping[str, str], body: bytes, process: Process) -> None:
     """One request must be answered; a few tries, as a gateway may still be finding out the upstream's models."""
     sent = {"content-type": "application/json", **headers}
     status, answer = 0, b""
     for _ in range(100):
-        status, answer = call(port, "POST", COMPLETIONS, sent, request_body())
+        status, answer = call(port, "POST", variant.path, sent, body)
         if status == 200:
+            missing = [each.decode() for each in variant.expects if each not in answer]
+            if missing:
+                raise Failed(f"its answer lacks {', '.join(missing)}: {answer[:200].decode(errors='replace')}")
             return
         if process.popen.poll() is not None:
             break
