@@ -181,6 +181,7 @@ def run(case: Case, pair: Pair, lab: Lab) -> None:
     """Run one cell. Raises whatever went wrong in it, AssertionError for other losses than the declared ones."""
     cell = Cell(lab=lab, case=case, pair=pair)
     cell.caller.heads.clear()
+    cell.caller.validates = pair.caller != pair.target
     case.check(cell)
     loss = case.loss(pair)
     expected = set(loss.fields) if loss is not None else set()

@@ -1,7 +1,7 @@
 """An Ollama server that answers with what a real one answered (tests/corpus/ollama), and a server of files beside it.
 
-The name of a model chooses the exchange: a chat of `chat-tools-single` is answered by chat-tools-single-whole or
--stream, whichever was asked for, embeddings of `embed` by embed-single or embed-batch. `requests` are the last bodies.
+The name of a model chooses the exchange: a chat with `tool` is answered by chat-tools-single-whole or -stream, whichever
+was asked for (CHATS), one with `exactly-chat-length-whole` by just that recording.
 """
 
 import json
@@ -35,6 +35,7 @@ CHATS: dict[str, tuple[str, str]] = {
     "cannot-think": ("chat-thinking-unsupported", "chat-thinking-unsupported"),
     "busy": ("chat-server-busy", "chat-server-busy"),
 }
+EXACTLY = "exactly-"
 EMBEDDER = "embedder"
 FILES = {"/pixel.png": ("image/png", PNG), "/report.pdf": ("application/pdf", PDF)}
 
@@ -45,8 +46,14 @@ def exchange(case: str) -> dict[str, Any]:
     return read
 
 
+def recordings(path: str) -> list[str]:
+    """The names of all recordings of requests to this path."""
+    names = sorted(file.stem for file in CORPUS.glob("*.json"))
+    return [name for name in names if exchange(name)["request"]["path"] == path]
+
+
 class Recorded:
-    """The running server. `base_url` is Ollama's root, and that of the files."""
+    """The running server. `base_url` is Ollama's root, and that of the files; `requests` are the last bodies."""
 
     def __init__(self, port: int) -> None:
         self.base_url = f"http://127.0.0.1:{port}"
@@ -65,6 +72,8 @@ class Recorded:
 
 def _case(path: str, body: dict[str, Any]) -> str | None:
     model = str(body.get("model", "")).removesuffix(":latest")
+    if path == "/api/chat" and model.startswith(EXACTLY):
+        return model.removeprefix(EXACTLY)
     if path == "/api/chat" and model in CHATS:
         return CHATS[model][body.get("stream") is not False]
     if path == "/api/embed" and model == EMBEDDER:
@@ -79,10 +88,12 @@ def run_recorded() -> Iterator[Recorded]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = -1  # an answer in one packet, or the reader waits 40 ms for the second
 
         def do_GET(self) -> None:
             if self.path == "/api/tags":
-                rows = [{"name": name, "model": name} for name in (*CHATS, EMBEDDER)]
+                exactly = [f"{EXACTLY}{name}" for name in recordings("/api/chat")]
+                rows = [{"name": name, "model": name} for name in (*CHATS, EMBEDDER, *exactly)]
                 self._send(200, "application/json; charset=utf-8", json.dumps({"models": rows}).encode())
             elif self.path in FILES:
                 recorded.fetched.append(self.path)

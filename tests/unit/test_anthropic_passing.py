@@ -213,3 +213,26 @@ def test_a_callers_thinking_keeps_a_presets_temperature_out() -> None:
     assert "temperature" not in body
     assert body["top_p"] == 0.99
     assert losses == ["temperature"]
+
+
+def test_a_callers_budget_fits_below_a_locked_bound() -> None:
+    def fitted(bound: int) -> tuple[Any, list[str]]:
+        fields = fields_of(thinking={"type": "enabled", "budget_tokens": 2048, "display": "omitted"}, max_tokens=4096)
+        return laid(fields, Controls(params={"max_tokens": bound}), None, "max_tokens")
+
+    body, losses = fitted(2000)
+    assert (body["max_tokens"], losses) == (2000, [])
+    assert body["thinking"] == {"type": "enabled", "budget_tokens": 1500, "display": "omitted"}
+    assert fitted(3000)[0]["thinking"]["budget_tokens"] == 2048
+    body, losses = fitted(31)
+    assert "thinking" not in body
+    assert losses == ["reasoning_effort"]
+
+
+def test_without_the_thoughts_of_its_calls_an_answer_cannot_think() -> None:
+    unsigned = {"type": "thinking", "thinking": "b", "signature": ""}
+    call = {"type": "tool_use", "id": "t", "name": "f", "input": {}}
+    result = {"type": "tool_result", "tool_use_id": "t"}
+    messages = [*HELLO, {"role": "assistant", "content": [unsigned, call]}, {"role": "user", "content": [result]}]
+    fields = fields_of(messages=messages, thinking={"type": "enabled", "budget_tokens": 2048})
+    assert addressed(fields)["thinking"] == {"type": "disabled"}

@@ -144,7 +144,10 @@ def test_system_turns_lead_or_stand_where_they_stood() -> None:
 
 
 def test_a_marker_for_the_whole_request_stands_behind_its_last_block() -> None:
-    assert read(cache_control={"type": "ephemeral"}).turns[0].blocks == [Text(text="Hello", cache="5m")]
+    mark = {"type": "ephemeral"}
+    assert read(cache_control=mark).turns[0].blocks == [Text(text="Hello", cache="5m")]
+    alone = read(cache_control=mark, messages=[{"role": "system", "content": "S"}])
+    assert (alone.turns, alone.system) == ([], [Text(text="S", cache="5m")])
 
 
 def test_images() -> None:

@@ -115,6 +115,26 @@ def test_models_that_think(name: str) -> None:
         assert accent.translate == {CHAT: "openai.responses"}, model
 
 
+def test_claude_models_that_take_no_budget() -> None:
+    flavour = FLAVOURS["anthropic"]
+    for model in (
+        "claude-opus-4-7",
+        "claude-opus-4.8",
+        "claude-sonnet-5",
+        "claude-haiku-5-20260901",
+        "anthropic/claude-opus-4-7",
+    ):
+        accent = accent_for(flavour, model)
+        assert accent.reasoning == "adaptive", model
+        assert "temperature" in accent.refuses, model
+    for model in ("claude-opus-4-6", "claude-sonnet-4-6-20260201"):
+        accent = accent_for(flavour, model)
+        assert accent.reasoning == "adaptive", model
+        assert not accent.refuses, model
+    for model in ("claude-opus-4-20250514", "claude-sonnet-4-5", "claude-3-7-sonnet-latest", "claude-haiku-4-5", "m"):
+        assert accent_for(flavour, model) is flavour.accent, model
+
+
 def test_no_row_holds_an_address_that_anybody_could_register() -> None:
     for flavour in FLAVOURS.values():
         for host in flavour.hosts:

@@ -10,7 +10,7 @@ from modelyard.canonical.snapshot import Preset, Target
 from modelyard.core import raw
 from modelyard.core.errors import Kind, Problem
 from modelyard.dialects.flavours import FLAVOURS, accent_for
-from modelyard.dialects.openai.request import address, losses_of, overlay_chat
+from modelyard.dialects.openai.request import address, left_out, overlay_chat
 from tests.unit.make import json_bytes, object_of, target
 
 USER = {"role": "user", "content": "hi"}
@@ -74,12 +74,12 @@ def test_never_both_spellings() -> None:
 
 def test_what_is_left_out_is_told() -> None:
     fields = fields_of(top_k=5, temperature=0.5, seed=1, think=None, stream_options={})
-    assert losses_of(fields, at("openai", "gpt-4o")) == ["top_k"]
-    assert losses_of(fields, at("openai", "o3")) == ["top_k", "temperature"]
-    assert losses_of(fields, at("gemini")) == ["top_k", "seed"]
-    assert losses_of(fields, at("mistral")) == ["top_k"]
-    assert losses_of(fields, at("vllm")) == []
-    assert losses_of(fields_of(temperature=1, top_p=1.0, presence_penalty=0, logprobs=False), at("openai", "o3")) == []
+    assert left_out(fields, at("openai", "gpt-4o")) == ["top_k"]
+    assert left_out(fields, at("openai", "o3")) == ["top_k", "temperature"]
+    assert left_out(fields, at("gemini")) == ["top_k", "seed"]
+    assert left_out(fields, at("mistral")) == ["top_k"]
+    assert left_out(fields, at("vllm")) == []
+    assert left_out(fields_of(temperature=1, top_p=1.0, presence_penalty=0, logprobs=False), at("openai", "o3")) == []
 
 
 def test_a_presets_parameters_go_as_they_are_to_a_server_that_may_know_them() -> None:
@@ -88,7 +88,7 @@ def test_a_presets_parameters_go_as_they_are_to_a_server_that_may_know_them() ->
     assert overlay_chat(fields, Preset(params=params), None) == []
     assert {name: raw.value_of(fields[name]) for name in params} == params
     assert json.loads(address(fields, at("compatible"), False)) == {"messages": [USER], "model": "m", **params}
-    assert losses_of(fields, at("openai", "gpt-4o")) == ["top_k", "num_ctx", "mirostat", "keep_alive"]
+    assert left_out(fields, at("openai", "gpt-4o")) == ["top_k", "num_ctx", "mirostat", "keep_alive"]
 
 
 def roles(to: Target, *given: str) -> list[str]:
@@ -145,7 +145,7 @@ names = st.sampled_from(
 def test_what_is_sent_and_what_is_lost_is_all_there_was(flavour: str, model: str, fields: dict[str, int]) -> None:
     to = at(flavour, model)
     body = sent(to, **fields)
-    lost = losses_of(fields_of(**fields), to)
+    lost = left_out(fields_of(**fields), to)
     for name, value in fields.items():
         renamed = to.accent.renames.get(name, name)
         says_nothing = name == "temperature" and value == 1

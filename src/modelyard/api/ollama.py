@@ -105,9 +105,11 @@ def _named(body: bytes) -> str:
     """The model that a request names, by either of Ollama's two fields."""
     try:
         fields = raw.split(body)
-        name = raw.value_of(fields.get("model") or fields.get("name") or raw.Raw(b"null"))
+        named = [raw.value_of(fields[field]) for field in ("model", "name") if field in fields]
     except raw.NotJson as error:
         raise Problem(Kind.INVALID_REQUEST, f"The request body is not a JSON object: {error}.") from None
-    if not isinstance(name, str) or not name:
-        raise Problem(Kind.INVALID_REQUEST, "`model` is missing: it must be the name of a model.", param="model")
-    return name
+    # Ollama's command line sends both, the first one empty.
+    for name in named:
+        if isinstance(name, str) and name:
+            return name
+    raise Problem(Kind.INVALID_REQUEST, "`model` is missing: it must be the name of a model.", param="model")

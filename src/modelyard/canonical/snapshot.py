@@ -66,8 +66,8 @@ class Accent:
     of those passes as it is. Any other is translated into the operation that `translate` names for it, or for its
     family ("chat"). The other fields are its quirks: fields it calls by another name (`renames`) or refuses
     (`refuses`), roles it calls otherwise (`roles`), whether it knows `stream_options`, fetches the URL of an image
-    itself (`fetches`), knows JSON schemas (`json_schema`), and the field by which it takes reasoning back (`reasoning`, ""
-    when it takes none).
+    itself (`fetches`), knows JSON schemas (`json_schema`), and how it takes reasoning (`reasoning`: the field by which
+    thoughts are sent back, "" when there is none; at Anthropic "adaptive" for a model that takes no budget).
     """
 
     dialect: str

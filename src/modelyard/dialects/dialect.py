@@ -113,6 +113,13 @@ class EventWriter(Protocol):
     def fail(self, problem: Problem) -> bytes: ...
 
 
+def refused(fields: Fields, target: Target) -> list[str]:
+    """The fields that a target's accent refuses."""
+    if not target.accent.refuses:
+        return []
+    return [name for name, value in fields.items() if name in target.accent.refuses and bytes(value) != b"null"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Passing:
     """How calls pass to a target that serves the same operation."""
@@ -127,6 +134,8 @@ class Passing:
     """The usage in a whole answer, None when it tells none. Raises Problem when it is not an answer of this dialect."""
     tap: Callable[[bool], StreamTap]
     """(take the usage event out again) -> a tap for one stream."""
+    left_out: Callable[[Fields, Target], list[str]] = refused
+    """What `address` leaves out for a target that refuses it, by name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,6 +190,10 @@ class Operation:
         return f"{self.dialect}.{self.name}"
 
 
+def _nothing(message: str) -> str | None:
+    return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dialect:
     """One wire API."""
@@ -193,5 +206,7 @@ class Dialect:
     """(problem, our id of the call) -> an error body."""
     statuses: Mapping[int, int]
     """HTTP statuses that this dialect spells otherwise (Anthropic's 529)."""
+    spare: Callable[[str], str | None] = _nothing
+    """What a backend's words say that the model cannot do and that a request may do without: the name of the loss."""
     forwarded: frozenset[bytes] = frozenset()
     """Names of the caller's headers that a target of the same dialect must see."""

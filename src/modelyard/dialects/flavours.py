@@ -113,6 +113,18 @@ def _thinkers(*paths: Mapping[str, str], root: str = "/v1") -> tuple[tuple[re.Pa
     )
 
 
+# Claude models that decide by themselves how long they think: from 4.7 on they take no budget any more, and no sampling
+# parameters either (Anthropic's "What's new in Claude 4.7").
+_CLAUDE = r"(?:anthropic[./])?claude-"
+ADAPTIVE_ONLY = re.compile(_CLAUDE + r"(?:opus-4[-.][7-9]|(?:opus|sonnet|haiku)-[5-9])")
+ADAPTIVE = re.compile(_CLAUDE + r"(?:opus|sonnet)-4[-.]6")
+
+
+def _anthropic(**quirks: Any) -> Accent:
+    paths = {"anthropic.messages": "/v1/messages", "anthropic.count_tokens": "/v1/messages/count_tokens"}
+    return Accent(dialect="anthropic", paths=paths, translate={CHAT: "anthropic.messages"}, **quirks)
+
+
 FLAVOURS: Mapping[str, Flavour] = {
     "openai": Flavour(
         kind="openai",
@@ -300,10 +312,10 @@ FLAVOURS: Mapping[str, Flavour] = {
         credential=X_API_KEY,
         headers=(("anthropic-version", "2023-06-01"),),
         hosts=("api.anthropic.com",),
-        accent=Accent(
-            dialect="anthropic",
-            paths={"anthropic.messages": "/v1/messages", "anthropic.count_tokens": "/v1/messages/count_tokens"},
-            translate={CHAT: "anthropic.messages"},
+        accent=_anthropic(),
+        accents=(
+            (ADAPTIVE_ONLY, _anthropic(reasoning="adaptive", refuses=frozenset({"temperature", "top_p", "top_k"}))),
+            (ADAPTIVE, _anthropic(reasoning="adaptive")),
         ),
     ),
 }

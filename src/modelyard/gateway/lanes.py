@@ -25,7 +25,6 @@ from modelyard.dialects.dialect import (
     Recipient,
     StreamTap,
 )
-from modelyard.dialects.openai.request import losses_of
 from modelyard.dialects.table import DIALECTS, OPERATIONS
 from modelyard.gateway.call import Call
 from modelyard.policy.presets import fill_in, lay_under
@@ -86,6 +85,15 @@ class Asked:
             self._request = request
         return self._request
 
+    def spares(self, name: str) -> bool:
+        """Leave something out of the request that a backend cannot do. False when it is not in there (any more)."""
+        request = self._request
+        if not isinstance(request, ChatRequest) or request.controls.reasoning is None or name in request.unread:
+            return False
+        request.controls.reasoning = None
+        request.unread = [*request.unread, name]
+        return True
+
 
 class PassingLane:
     """The target serves the caller's own operation: bytes go on as they are, but for the few that must change."""
@@ -104,7 +112,8 @@ class PassingLane:
             self.body = call.form.with_model(target.model)
         else:
             self.body = passing.address(fields, target, self._asks_for_usage)
-        self.losses = [*losses, *losses_of(fields, target)] if target.accent.refuses else losses
+        left_out = passing.left_out(fields, target)
+        self.losses = [*losses, *left_out] if left_out else losses
 
     def tap(self) -> StreamTap:
         """Watches one stream pass."""

@@ -10,6 +10,7 @@ SQL. The first events from upstream are the commit point: before them the next t
 import asyncio
 import random
 import time
+from collections import deque
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -42,6 +43,9 @@ ASSUMED_OUTPUT_TOKENS = 4096
 BYTES_PER_TOKEN = 4
 
 SYSTEM = "system"
+
+# What sound, pictures and rankings come as; anything else is passed as mere bytes.
+PASSED_TYPES = ("audio/", "image/", "video/", "text/plain", "text/event-stream", "text/vtt", "application/x-subrip")
 
 
 class Attempt(NamedTuple):
@@ -206,11 +210,11 @@ class Pipeline:
         """Try the targets in order until one begins to answer. Raises the last one's Problem when none does."""
         waited = 0.0
         problem: Problem | None = None
-        for attempt in attempts:
-            if problem is not None and not _another_may_help(problem):
-                break
+        left, again = deque(attempts), None
+        while left and (problem is None or _another_may_help(problem)):
+            attempt = left.popleft()
             asked, target = attempt
-            refusal = self._connection_full(call, attempt, books)
+            refusal = self._connection_full(call, attempt, books) if attempt is not again else None
             if refusal is not None:
                 problem = _refused(refusal, f"The backend `{target.connection.name}`")
                 continue
@@ -228,8 +232,13 @@ class Pipeline:
                 answer, stream = await self._send(call, target, lane, books)
             except Problem as failed:
                 failed.message = cleaned(failed.message, target)
-                problem = failed
                 waited += time.monotonic() - sent
+                spare = lane.dialect.spare(failed.message) if failed.kind is Kind.INVALID_REQUEST else None
+                if spare is not None and isinstance(lane, HubLane) and asked.spares(spare):
+                    again = attempt  # with less in the request; its place at the connection is held already
+                    left.appendleft(attempt)
+                else:
+                    problem = failed
                 continue
             books.first_byte()
             return Exchange(attempt, lane, answer, stream, waited + time.monotonic() - sent)
@@ -311,9 +320,12 @@ def _is_json(answer: Answer) -> bool:
 
 def _content_type(call: Call, answer: Answer) -> tuple[bytes, bytes]:
     """JSON, but for what only passes: that keeps the type it came with."""
-    if call.operation.family != OTHER:
+    told = answer.header("content-type") or ""
+    if call.operation.family != OTHER or told.lower().startswith("application/json"):
         return JSON_TYPE
-    return b"content-type", (answer.header("content-type") or "application/octet-stream").encode("latin-1")
+    # Nothing that a browser would run on our behalf.
+    passes = told.lower().startswith(PASSED_TYPES) and "svg" not in told.lower() and told.isascii()
+    return b"content-type", told.encode("ascii") if passes else b"application/octet-stream"
 
 
 def _stream_headers(call: Call, answer: Answer) -> Headers:

@@ -157,6 +157,10 @@ VARIABLES: Mapping[str, Callable[[Principal, datetime], str]] = {
     "CURRENT_TIMEZONE": lambda principal, now: f"{now:%Z}",
     "USER_NAME": lambda principal, now: principal.name or "Unknown",
     "USER_EMAIL": lambda principal, now: principal.email or "Unknown",
+    # What an account does not hold is told as the specification tells an empty field.
+    **dict.fromkeys(
+        ("USER_BIO", "USER_GENDER", "USER_BIRTH_DATE", "USER_AGE", "USER_LOCATION"), lambda principal, now: "None"
+    ),
 }
 
 

@@ -10,11 +10,16 @@ from tests.conformance.callers.openai_caller import OpenAICaller
 
 
 class Caller(Protocol):
-    """`heads` are the headers of the answers so far; `errors` what this SDK raises; `client` is the SDK's own."""
+    """`heads` are the headers of the answers so far; `errors` what this SDK raises; `client` is the SDK's own.
+
+    `validates` holds what comes to the SDK's types to the letter, which the SDKs themselves do not: for answers that
+    Modelyard wrote.
+    """
 
     name: str
     heads: list[Mapping[str, str]]
     client: Any
+    validates: bool
 
     @property
     def errors(self) -> tuple[type[Exception], ...]: ...

@@ -5,7 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import anthropic
+from anthropic.types import Message, RawMessageStreamEvent
+from pydantic import TypeAdapter
 
+from tests.conformance import asking
 from tests.conformance.asking import (
     ANTHROPIC,
     Answer,
@@ -13,7 +16,6 @@ from tests.conformance.asking import (
     Assistant,
     Called,
     Marked,
-    Message,
     NotSayable,
     Part,
     Picture,
@@ -25,6 +27,9 @@ from tests.conformance.asking import (
     User,
 )
 
+EVENT: TypeAdapter[Any] = TypeAdapter(RawMessageStreamEvent)
+# What the SDK passes on as it came; the rest of its events it makes itself.
+RAW = frozenset({"message_start", "content_block_start", "content_block_delta", "message_delta"})
 MAX_TOKENS = 256
 BUDGETS = {"low": 1024, "medium": 4096, "high": 16384}
 CHOICES = {"auto": "auto", "none": "none", "required": "any"}
@@ -40,6 +45,7 @@ class AnthropicCaller:
 
     def __init__(self, url: str, key: str) -> None:
         self.heads: list[Mapping[str, str]] = []
+        self.validates = False
         http = anthropic.DefaultHttpxClient(event_hooks={"response": [lambda got: self.heads.append(got.headers)]})
         self.client: Any = anthropic.Anthropic(base_url=url, api_key=key, max_retries=0, timeout=30, http_client=http)
 
@@ -47,12 +53,21 @@ class AnthropicCaller:
         self.client.close()
 
     def whole(self, model: str, ask: Ask) -> Answer:
-        return answer_of(self.client.messages.create(model=model, **arguments(ask)), [])
+        message = self.client.messages.create(model=model, **arguments(ask))
+        if self.validates:
+            Message.model_validate(message.to_dict(warnings=False))
+        return answer_of(message, [])
 
     def stream(self, model: str, ask: Ask) -> Answer:
         with self.client.messages.stream(model=model, **arguments(ask)) as stream:
-            pieces = [event.text for event in stream if event.type == "text"]
-            return answer_of(stream.get_final_message(), pieces)
+            events = list(stream)
+            message = stream.get_final_message()
+        if self.validates:
+            for event in events:
+                if event.type in RAW:
+                    EVENT.validate_python(event.to_dict(warnings=False))
+            Message.model_validate(message.to_dict(warnings=False))
+        return answer_of(message, [event.text for event in events if event.type == "text"])
 
     def raised(self, error: Exception) -> tuple[int | None, str]:
         # Within a stream the SDK raises with the status of the answer that had begun well.
@@ -108,7 +123,7 @@ def _choice(ask: Ask) -> dict[str, Any] | None:
     return choice
 
 
-def _add(messages: list[Any], message: Message) -> None:
+def _add(messages: list[Any], message: asking.Message) -> None:
     """Add a message; results of tools that follow each other stand in one."""
     if isinstance(message, Answer):
         messages.append(message.turn)

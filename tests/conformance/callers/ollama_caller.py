@@ -37,6 +37,7 @@ class OllamaCaller:
 
     def __init__(self, url: str, key: str) -> None:
         self.heads: list[Mapping[str, str]] = []
+        self.validates = True  # this SDK always does
         self.client: Any = ollama.Client(
             host=url,
             headers={"authorization": f"Bearer {key}"},

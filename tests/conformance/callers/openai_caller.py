@@ -7,6 +7,7 @@ from typing import Any
 
 import openai
 from openai.lib.streaming.chat import ChatCompletionStreamState
+from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from tests.conformance.asking import (
     OPENAI,
@@ -44,6 +45,7 @@ class OpenAICaller:
 
     def __init__(self, url: str, key: str) -> None:
         self.heads: list[Mapping[str, str]] = []
+        self.validates = False
         http = openai.DefaultHttpxClient(event_hooks={"response": [lambda got: self.heads.append(got.headers)]})
         self.client: Any = openai.OpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0, timeout=30, http_client=http)
 
@@ -52,6 +54,8 @@ class OpenAICaller:
 
     def whole(self, model: str, ask: Ask) -> Answer:
         done = self.client.chat.completions.create(model=model, **arguments(ask))
+        if self.validates:
+            ChatCompletion.model_validate(done.to_dict(warnings=False))
         return answer_of(done, [])
 
     def stream(self, model: str, ask: Ask) -> Answer:
@@ -61,6 +65,8 @@ class OpenAICaller:
         chunks = self.client.chat.completions.create(model=model, stream=True, stream_options=options, **arguments(ask))
         with chunks:
             for chunk in chunks:
+                if self.validates:
+                    ChatCompletionChunk.model_validate(chunk.to_dict(warnings=False))
                 state.handle_chunk(chunk)
                 pieces += [choice.delta.content for choice in chunk.choices if choice.delta.content]
         return answer_of(state.current_completion_snapshot, pieces)

@@ -49,6 +49,12 @@ def no_done(cell: Cell) -> None:
     assert (answer.text, answer.stop) == ("one two", ENDED[cell.pair.caller])
 
 
+@CASES.add("An answer that calls itself plain text, whole and streamed")
+def wrong_type(cell: Cell) -> None:
+    for answer in cell.both("wrong-type", "one two"):
+        assert (answer.text, answer.stop) == ("one two", ENDED[cell.pair.caller])
+
+
 @CASES.add("A refusal in words", NO_REFUSALS)
 def refusal(cell: Cell) -> None:
     for answer in cell.both("refusal", "Do harm"):

@@ -1,15 +1,15 @@
-"""Embeddings and the counting of tokens."""
+"""Embeddings, the counting of tokens, the loading of models."""
 
 from collections.abc import Sequence
 
 import pytest
 
-from tests.conformance.asking import ANTHROPIC, OPENAI, TIME
+from tests.conformance.asking import ANTHROPIC, OLLAMA, OPENAI, TIME
 from tests.conformance.callers.anthropic_caller import tool_of
 from tests.conformance.lab import REAL
 from tests.conformance.matrix import Absent, Cases, Cell
 
-CASES = Cases("Embeddings and counting")
+CASES = Cases("Embeddings, counting, loading")
 
 NO_EMBEDDINGS = (
     Absent("anthropic>*", "Anthropic's API has no embeddings."),
@@ -92,3 +92,18 @@ def count_tokens_real(cell: Cell) -> None:
     longer = client.messages.count_tokens(model=model, messages=messages)
     assert longer.input_tokens == short.input_tokens + 1  # one token per byte
     assert "x-modelyard-estimated" not in cell.caller.heads[-1]
+
+
+@CASES.add(
+    "A request without a word, which loads or unloads a model",
+    Absent("openai|anthropic>*", "Only Ollama's callers can ask for that."),
+)
+def load(cell: Cell) -> None:
+    """`ollama run` begins with one: a backend that loads nothing must not spoil it."""
+    client, model = cell.caller.client, cell.model("echo")
+    calls = cell.lab.scripted.state()["calls"].get("echo", 0)
+    assert [line.done_reason for line in client.generate(model=model, stream=True)] == ["load"]
+    assert client.chat(model=model, messages=[]).done_reason == "load"
+    assert client.generate(model=model, keep_alive=0).done_reason == "unload"
+    asked = cell.lab.scripted.state()["calls"].get("echo", 0) - calls
+    assert asked == (3 if cell.target == OLLAMA else 0)

@@ -8,6 +8,8 @@ from typing import Any
 
 import openai
 import pytest
+from openai.types.responses import Response, ResponseStreamEvent
+from pydantic import TypeAdapter
 
 from modelyard.upstream.scripted.answers import THOUGHT
 from tests.conformance.asking import OLLAMA, OPENAI
@@ -19,6 +21,9 @@ from tests.conformance.matrix import Absent, Cases, Cell, Loss
 CASES = Cases("OpenAI's Responses API")
 
 ONLY_OPENAI = Absent("anthropic|ollama>*", "The Responses API is OpenAI's.")
+EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
+# Events to which the SDK adds fields of its own.
+MADE = frozenset({"response.output_text.delta", "response.function_call_arguments.delta"})
 TOOL = {
     "type": "function",
     "name": "get_weather",
@@ -33,16 +38,24 @@ class Asker:
 
     def __init__(self, cell: Cell, make: Callable[[str], str]) -> None:
         self.cell = cell
+        self._wrote = make("") != f"{NATIVE}."
         self._responses = cell.caller.client.responses
         self._make = make
 
     def create(self, script: str, **fields: Any) -> Any:
-        return self._responses.create(model=self._make(script), **fields)
+        done = self._responses.create(model=self._make(script), **fields)
+        if self._wrote and isinstance(done, Response):
+            Response.model_validate(done.to_dict(warnings=False))
+        return done
 
     def streamed(self, script: str, **fields: Any) -> tuple[Any, list[Any]]:
         """The whole response as the SDK put it together, and the events."""
         with self._responses.stream(model=self._make(script), **fields) as stream:
             events = list(stream)
+        if self._wrote:
+            for event in events:
+                if event.type not in MADE:
+                    EVENT.validate_python(event.to_dict(warnings=False))
         return events[-1].response, events
 
 

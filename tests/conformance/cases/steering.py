@@ -50,6 +50,16 @@ def sampling(cell: Cell) -> None:
 
 
 @CASES.add(
+    "A temperature above 1",
+    Loss("openai|ollama>anthropic", ("temperature",), "Anthropic's scale ends at 1, which is what is sent."),
+    Absent("anthropic>*", "Anthropic's scale ends at 1."),
+)
+def hot(cell: Cell) -> None:
+    cell.whole("echo", "Hello", params={"temperature": 1.5})
+    assert parameter(cell, "temperature") == (1.0 if cell.target == ANTHROPIC else 1.5)
+
+
+@CASES.add(
     "max_completion_tokens, and a developer's message", Absent("anthropic|ollama>*", "They are OpenAI's newer words.")
 )
 def newer_words(cell: Cell) -> None:

@@ -91,6 +91,13 @@ def beginning_given(cell: Cell) -> None:
     assert seen["said"] == "A rhyme, please."
 
 
+@CASES.add("An assistant who speaks first", Absent("anthropic>anthropic", "Anthropic's own rules hold as they are."))
+def assistant_first(cell: Cell) -> None:
+    seen = cell.seen(Assistant(text="How can I help?"), user("Not at all."))
+    assert seen["roles"][-2:] == ["assistant", "user"]
+    assert seen["said"] == "Not at all."
+
+
 @CASES.add("A message of several texts", Absent("ollama>*", "An Ollama message is one text."))
 def several_texts(cell: Cell) -> None:
     seen = cell.seen(user("Look: ", "here", " and there"))

@@ -134,3 +134,17 @@ def moved(cell: Cell) -> None:
     cell.caller.heads.clear()
     seen = cell.seen("Hello", first, "Go on")
     assert [thought["text"] for thought in seen["thinking"]] == [THOUGHTS]
+
+
+@CASES.add(
+    "Another backend's thoughts, sent to an Anthropic one",
+    Loss("openai|anthropic|ollama>anthropic", ("messages.thinking",), "Anthropic reads only thoughts that it signed."),
+    Absent("*>openai|ollama", "The row is about Anthropic's backends; the others take any thoughts."),
+)
+def foreign_thoughts(cell: Cell) -> None:
+    for model in ("o.thinking", "l.thinking"):
+        for first in (cell.caller.whole, cell.caller.stream):
+            answer = first(model, ask_of(("Hello",), {"effort": "low"}))
+            assert answer.thinking == THOUGHTS
+            seen = cell.seen("Hello", answer, "Go on", effort="low")
+            assert (seen["thinking"], seen["said"]) == ([], "Go on")

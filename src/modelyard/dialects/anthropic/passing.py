@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from modelyard.canonical.chat import Reasoning
 from modelyard.canonical.snapshot import Preset, Target
 from modelyard.canonical.usage import Usage
 from modelyard.core import raw
@@ -23,8 +24,9 @@ from modelyard.dialects.anthropic.words import (
     value_in,
     wrong,
 )
-from modelyard.dialects.dialect import Head
+from modelyard.dialects.dialect import Head, refused
 
+NOT_NOW = Raw(b'{"type":"disabled"}')
 USUAL_BOUND = Raw(b"%d" % USUAL_OUTPUT)
 
 _string = msgspec.json.Decoder(str)
@@ -96,6 +98,8 @@ def overlay(fields: Fields, preset: Preset, system: str | None) -> list[str]:
             _fill_object(fields, name, value, locks=LOCKS[name] in locked)
         elif LOCKS.get(name, name) in locked or is_null(fields.get(name, NULL)):
             fields[name] = raw.raw_of(value)
+    if "max_tokens" in placed.fields and _asks_to_think(fields):
+        _fit_thinking(fields, losses)
     if preset.controls.reasoning is not None:
         _lay_thinking(fields, preset, losses)
     prompts = [prompt for prompt in (system, placed.instruction) if prompt is not None]
@@ -138,6 +142,24 @@ def _asks_to_think(fields: Fields) -> bool:
     return bytes(_object(value, "thinking").get("type", NULL)) in (b'"enabled"', b'"adaptive"')
 
 
+def _fit_thinking(fields: Fields, losses: list[str]) -> None:
+    """The caller's budget must stay below the preset's `max_tokens`."""
+    told = _object(fields["thinking"], "thinking")
+    given, bound = told.get("budget_tokens", NULL), _bound(fields)
+    if is_null(given) or bound is None:
+        return
+    budget = int(number_of(value_in(given, "thinking.budget_tokens"), "thinking.budget_tokens", whole=True))
+    if budget < bound:
+        return
+    fitted = think(Reasoning(budget=budget), bound, None).thinking
+    if fitted is None:
+        note(losses, "reasoning_effort")
+        del fields["thinking"]
+    else:
+        told["budget_tokens"] = raw.raw_of(fitted["budget_tokens"])
+        fields["thinking"] = Raw(raw.join(told))
+
+
 def _lay_thinking(fields: Fields, preset: Preset, losses: list[str]) -> None:
     """Set `thinking` where nothing in the request forbids it, or the preset locks it."""
     locks = "reasoning_effort" in preset.locked_controls
@@ -146,7 +168,7 @@ def _lay_thinking(fields: Fields, preset: Preset, losses: list[str]) -> None:
     if not (locks or is_null(fields.get("thinking", NULL))):
         return
     if not thinks(reasoning):
-        fields["thinking"] = Raw(b'{"type":"disabled"}')
+        fields["thinking"] = NOT_NOW
         return
     thought = think(reasoning, _bound(fields), None)
     steering = {name: value_in(fields[name], name) for name in _STEERING if name in fields}
@@ -217,7 +239,21 @@ def _addressed(fields: Fields, target: Target) -> Fields:
                 body.setdefault(own, value)
     if _FOREIGN.search(body["messages"]) is not None:
         body["messages"] = _own_thoughts(body["messages"])
+        if "thinking" in body and not can_think(_last_two(body["messages"])):
+            # The calls that the answer goes on from have lost their thoughts.
+            body["thinking"] = NOT_NOW
     return body
+
+
+def left_out(fields: Fields, target: Target) -> list[str]:
+    """What `address` leaves out: what the target refuses, and thoughts of models that are not Anthropic's."""
+    names = refused(fields, target)
+    messages = fields.get("messages", NULL)
+    if _FOREIGN.search(messages) is not None and bytes(_own_thoughts(messages)) != raw.join_list(
+        raw.split_list(messages)
+    ):
+        names.append("messages.thinking")
+    return names
 
 
 def _own_thoughts(messages: Raw) -> Raw:

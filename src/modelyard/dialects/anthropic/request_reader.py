@@ -139,7 +139,8 @@ class _Reader:
         lifetime = cache_of(marker, self._unread)
         if lifetime is None:
             return
-        for block in reversed(self.turns[-1].blocks):
+        last: list[Any] = list(self.turns[-1].blocks if self.turns else self.system)
+        for block in reversed(last):
             if isinstance(block, (Text, Media, ToolCall, ToolResult)):
                 block.cache = block.cache or lifetime
                 return

@@ -105,5 +105,6 @@ OLLAMA = Dialect(
     ),
     read_error=errors.read_error,
     write_error=errors.write_error,
+    spare=errors.spare,
     statuses={},
 )

@@ -180,14 +180,16 @@ def arguments_of(call: WireCall) -> str:
 
 
 def logprobs_of(line: Line) -> list[Any] | None:
-    """The log probabilities of a line's tokens."""
+    """The log probabilities of a line's tokens, with the fields that Ollama leaves out when they are empty."""
     if line.logprobs is NULL:
         return None
     try:
         value = raw.value_of(line.logprobs)
     except raw.NotJson:
         return None
-    return value if isinstance(value, list) and value else None
+    if not isinstance(value, list) or not value:
+        return None
+    return [{"bytes": None, "top_logprobs": [], **entry} if isinstance(entry, dict) else entry for entry in value]
 
 
 def read_reply(body: bytes) -> ChatReply:
@@ -237,13 +239,20 @@ def opening(asker: Asker) -> bytes:
 
 
 def closing(reason: str, usage: Usage, timings: Timings | None) -> bytes:
-    """What ends the last object: `done`, why, and the figures; without the brace."""
+    """What ends the last object: `done`, why, and the figures; without the brace. Unknown durations are left out."""
     told = b"length" if reason == LENGTH else b"stop"
-    times = timings if timings is not None else Timings()
-    return (
-        b'"done":true,"done_reason":"%b","total_duration":%d,"load_duration":%d,"prompt_eval_count":%d,'
-        b'"prompt_eval_duration":%d,"eval_count":%d,"eval_duration":%d'
-        % (told, times.total, times.load, usage.all_input, times.prompt, usage.all_output, times.output)
+    last = b'"done":true,"done_reason":"%b","prompt_eval_count":%d,"eval_count":%d' % (
+        told,
+        usage.all_input,
+        usage.all_output,
+    )
+    if timings is None:
+        return last
+    return last + b',"total_duration":%d,"load_duration":%d,"prompt_eval_duration":%d,"eval_duration":%d' % (
+        timings.total,
+        timings.load,
+        timings.prompt,
+        timings.output,
     )
 
 

@@ -1,5 +1,6 @@
 """Errors in Ollama's shape: `{"error": "..."}` (api.md), as a body and as the last line of a stream."""
 
+import re
 from typing import Any
 
 from modelyard.core import raw
@@ -50,3 +51,12 @@ def _error_of(body: bytes) -> Any:
 def _message(error: Any) -> str | None:
     message = error.get("message") if isinstance(error, dict) else error
     return message if isinstance(message, str) and message else None
+
+
+# Ollama refuses to think with a model that cannot, where its own Anthropic endpoint goes on without.
+_CANNOT_THINK = re.compile(r"does not support thinking\W*$|^think value .* is not supported")
+
+
+def spare(message: str) -> str | None:
+    """See `dialects.dialect.Dialect.spare`."""
+    return "reasoning_effort" if _CANNOT_THINK.search(message) else None

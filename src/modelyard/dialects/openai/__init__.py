@@ -43,6 +43,7 @@ def _operation(
             asked_for_usage=request.asked_for_usage,
             read_usage=answer.read_usage,
             tap=answer.OpenAITap,
+            left_out=request.left_out,
         ),
         chat=chat,
         embeddings=embedding,

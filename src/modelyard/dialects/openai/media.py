@@ -21,6 +21,7 @@ from modelyard.dialects.openai.request import (
     STRING_OR_ARRAY,
     address,
     lay,
+    left_out,
     read_model,
     read_stream,
     require,
@@ -164,6 +165,7 @@ def _operation(
             asked_for_usage=_asks_for_usage,
             read_usage=read_usage,
             tap=PlainTap,
+            left_out=left_out,
         ),
     )
 

@@ -257,9 +257,11 @@ def _with_roles(messages: msgspec.Raw, roles: Mapping[str, str]) -> msgspec.Raw:
     return raw.join_list(items)
 
 
-def losses_of(fields: Fields, target: Target) -> list[str]:
+def left_out(fields: Fields, target: Target) -> list[str]:
     """The fields of a request that `address` leaves out because the target refuses them."""
     refused = target.accent.refuses
+    if not refused:
+        return []
     return [name for name, value in fields.items() if name in refused and not _says_nothing(name, bytes(value))]
 
 

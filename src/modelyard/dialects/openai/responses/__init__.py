@@ -1,6 +1,7 @@
 """The Responses API (API reference, "Responses")."""
 
 from modelyard.dialects.dialect import CHAT, ChatTranslation, Operation, Passing
+from modelyard.dialects.openai.request import left_out
 from modelyard.dialects.openai.responses import answer, passing, request
 from modelyard.dialects.openai.responses.stream_reader import ResponsesReader
 from modelyard.dialects.openai.responses.stream_writer import ResponsesWriter
@@ -17,6 +18,7 @@ RESPONSES = Operation(
         asked_for_usage=passing.asked_for_usage,
         read_usage=answer.read_usage,
         tap=passing.ResponsesTap,
+        left_out=left_out,
     ),
     chat=ChatTranslation(
         read_request=request.read_request,
