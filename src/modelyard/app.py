@@ -93,6 +93,9 @@ class Modelyard:
             users=lambda: self._publisher.user_ids,
             session_seconds=round(settings.session_hours * 3600),
         )
+        self._responses = StoredResponses(
+            ResponseStore(stores.database), round(settings.response_hours * 3600), settings.max_body_bytes
+        )
         system = settings.max_concurrent_requests
         pipeline = Pipeline(
             published,
@@ -100,7 +103,12 @@ class Modelyard:
             Limiter(worker, workers),
             self._journal,
             STRATEGIES["priority"],
-            Fetcher(client, frozenset(host.lower() for host in settings.fetch_hosts) if settings.fetch_urls else None),
+            Fetcher(
+                client,
+                frozenset(host.lower() for host in settings.fetch_hosts) if settings.fetch_urls else None,
+                settings.max_body_bytes,
+            ),
+            self._responses,
             Limits(concurrency=system) if system is not None else None,
         )
         self._registry = registry = CollectorRegistry(auto_describe=False)
@@ -112,8 +120,7 @@ class Modelyard:
             ready=lambda: None if self._first_discovery.is_set() else "the backends have not been asked yet",
             metrics_enabled=settings.enable_metrics,
         )
-        self._responses = StoredResponses(ResponseStore(stores.database), round(settings.response_hours * 3600))
-        calls = Calls(pipeline, published, stores.seal, settings.max_body_bytes, self._responses)
+        calls = Calls(pipeline, published, stores.seal, settings.max_body_bytes)
         self.front = _front(
             settings,
             calls,

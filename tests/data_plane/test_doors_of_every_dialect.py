@@ -98,6 +98,8 @@ BROKEN = [
 @pytest.mark.parametrize(("path", "dialect"), DOORS)
 @pytest.mark.parametrize("body", BROKEN, ids=range(len(BROKEN)))
 def test_garbage_is_told_in_the_dialects_words(client, path, dialect, body):
+    if path == "/api/embed" and b'"messages"' in body:
+        body = b'{"model":"echo","input":{}}'  # it has no messages, and nothing to embed is no mistake at Ollama
     answer = client.post(path, content=body, headers={"content-type": "application/json"})
     assert 400 <= answer.status_code < 500, answer.text
     assert told_in(dialect, answer)

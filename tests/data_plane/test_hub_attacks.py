@@ -7,6 +7,7 @@ import threading
 import time
 import tracemalloc
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +21,7 @@ from modelyard.dialects.flavours import FLAVOURS
 from modelyard.dialects.table import OPERATIONS
 from modelyard.gateway.fetching import Fetcher, is_public
 from modelyard.gateway.lanes import Translator
+from modelyard.gateway.stored import StoredResponses
 from modelyard.upstream.http1 import Http1Client
 from tests.data_plane.canned import ANSWER, run_canned, streamed, whole
 from tests.data_plane.people import ANN, CHAT, chat, make_model, new_key, people_file
@@ -112,8 +114,8 @@ def ann(yard):
 
 def memory(yard, what="VmRSS"):
     """Bytes that the server's process holds now, or held at most (VmHWM)."""
-    with open(f"/proc/{yard.process.pid}/status") as status:
-        return next(int(line.split()[1]) * 1024 for line in status if line.startswith(what))
+    status = Path(f"/proc/{yard.process.pid}/status").read_text()
+    return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith(what))
 
 
 # Addresses.
@@ -277,10 +279,21 @@ def test_a_history_counts_for_the_limit_of_tokens(yard, ann):
         assert remember(client, "compatible.ok", "x", previous_response_id=previous).status_code == 429
 
 
-def test_looking_for_a_history_counts_for_the_limit_of_calls(yard):
-    with yard.client(new_key(yard, ANN, limits={"rpm": 1})["key"]) as client:
-        assert remember(client, "compatible.ok", "x").status_code == 200
-        assert remember(client, "compatible.ok", "x", previous_response_id="resp_none").status_code == 429
+class NoNul:
+    """PostgreSQL takes no NUL in a text: a query with one fails, and the caller saw a bare 500."""
+
+    async def answer(self, user_id, response_id, now):
+        assert "\0" not in response_id
+
+    async def forget(self, user_id, response_id):
+        assert "\0" not in response_id
+        return False
+
+
+@pytest.mark.parametrize("does", ["read", "forget"])
+def test_an_id_with_nul_never_reaches_the_database(does):
+    with pytest.raises(Problem):
+        asyncio.run(getattr(StoredResponses(NoNul(), 60, 1000), does)("someone", "resp\0"))
 
 
 def test_a_key_that_ends_during_its_call_gives_its_place_back(upstream, tmp_path):
@@ -376,7 +389,8 @@ def test_a_page_is_not_passed_as_one_that_a_browser_would_run(ann, script):
 
 def test_a_stream_in_place_of_embeddings_is_the_backends_fault(ann):
     answer = ann.post("/v1/embeddings", json={"model": "ollama.key-in-event", "input": "x", "stream": True})
-    assert answer.status_code == 502
+    # It is no answer, so the fallback model was asked.
+    assert answer.headers["x-modelyard-model"] == "fallback", answer.text
 
 
 def delta(**fields):
@@ -473,7 +487,7 @@ LARGE = {
     ),
     "results of Ollama's tools": ("ollama.chat", {"messages": ollama_calls(4900)}),
     "unknown fields": ("openai.chat", {"messages": MESSAGES, **{f"k{number}": 1 for number in range(100_000)}}),
-    "a number of a million digits": ("openai.chat", b'{"messages":[{"role":"user","content":"x"}],"seed":' + b"9" * MEGABYTE + b"}"),
+    "a number of a million digits": ("openai.chat", b'{"messages":[],"seed":' + b"9" * MEGABYTE + b"}"),
     "semicolons": (
         "openai.chat",
         {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:" + ";" * 5_000_000}}]}]},

@@ -386,7 +386,7 @@ def test_a_conversation_that_forbids_thinking() -> None:
 
 def test_models_that_measure_themselves_take_an_effort() -> None:
     body, losses = thought(Reasoning(effort="xhigh"), accent=ADAPTIVE, temperature=1.0)
-    assert body["thinking"] == {"type": "adaptive"}
+    assert body["thinking"] == {"type": "adaptive", "display": "summarized"}
     assert body["output_config"] == {"effort": "xhigh"}
     assert losses == ["temperature"]
     assert thought(Reasoning(budget=5000), accent=ADAPTIVE)[0]["output_config"] == {"effort": "medium"}

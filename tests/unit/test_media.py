@@ -1,5 +1,6 @@
 # ruff: noqa: PT017 - either outcome is right
 import json
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -204,3 +205,42 @@ def test_the_end_of_a_stream_that_breaks(begun: bytes, told: bool) -> None:
     event = tap.fail(Problem(Kind.UPSTREAM_FAILED, "cut off"))
     assert (b"cut off" in event) is told
     assert not tap.complete
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        b'data: {"error":{"message":"no: KEY"}}\n\n',
+        b'event: error\ndata: {"message":"no: KEY"}\n\n',
+        b'data: {"type":"response.failed","response":{"error":{"message":"no: KEY"}}}\n\n',
+        b'\r\ndata: {"\\u0065rror":"no: KEY"}',
+    ],
+)
+@given(places=marks)
+def test_errors_in_a_stream_of_events_do_not_pass(told: bytes, places: list[int]) -> None:
+    tap = PlainTap(False)
+    passed = b""
+    with suppress(Problem):
+        for chunk in cut(told, places):
+            passed += tap.feed(chunk)
+        passed += tap.end()
+        assert tap.fault is not None
+    assert b"KEY" not in passed
+
+
+@pytest.mark.parametrize(
+    "told", [b'{"error":"KEY"}\n', b'{"a":1}\n{"error":"KEY"}', b'{\n  "error": {\n"message": "KEY"}}\n']
+)
+def test_lines_that_are_errors_do_not_pass(told: bytes) -> None:
+    tap = PlainTap(False)
+    assert b"error" not in tap.feed(told)
+    if tap.fault is None:
+        with pytest.raises(Problem):
+            tap.end()
+
+
+@given(st.binary(max_size=20), marks)
+def test_lines_pass_as_they_are(body: bytes, places: list[int]) -> None:
+    tap = PlainTap(False)
+    body = b'{"error":null}\n\n' + body
+    assert b"".join([tap.feed(chunk) for chunk in cut(body, places)]) + tap.end() == body

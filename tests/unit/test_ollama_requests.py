@@ -219,9 +219,9 @@ def test_a_wrong_request_is_told_by_its_place(more: dict[str, Any], param: str):
 
 
 def test_parts_are_bounded():
-    with pytest.raises(Problem, match="more than"):
+    with pytest.raises(Problem, match="at most"):
         chat(*[{"role": "user", "content": "x"}] * (MAX_PARTS + 1))
-    with pytest.raises(Problem, match="more than"):
+    with pytest.raises(Problem, match="at most"):
         chat(tools=[{"function": {"name": "a"}}] * MAX_PARTS)
 
 

@@ -10,11 +10,13 @@ from hypothesis import strategies as st
 
 from modelyard.canonical.snapshot import Model, Principal, Published, Readers, Target
 from modelyard.core import raw
+from modelyard.core.errors import Kind, Problem
 from modelyard.core.raw import split
 from modelyard.dialects.dialect import Head
 from modelyard.dialects.openai import OPENAI
 from modelyard.dialects.table import OPERATIONS
 from modelyard.gateway.call import Call
+from modelyard.gateway.gate import authorise
 from modelyard.gateway.pipeline import Pipeline
 from modelyard.policy.access import in_scope, may_use, usable
 from modelyard.policy.credentials import MAX_TOKEN_LENGTH, Presented, forged, presented
@@ -85,6 +87,21 @@ def test_scope_confines_whoever_it_is() -> None:
     assert not in_scope(principal(models=frozenset()), one)
 
 
+@pytest.mark.parametrize(("named", "other"), [("twin", "twin:latest"), ("twin:latest", "twin")])
+def test_the_other_spelling_of_a_name_is_not_forgiven_where_it_is_another_model(named: str, other: str) -> None:
+    everyone = Readers(everyone=True)
+    one, another = model(named, readers=everyone), model(other, readers=everyone)
+    confined = principal(models=frozenset({named}))
+    both, alone = snapshot(one, another), snapshot(another)
+    assert list(usable(confined, both)) == [one]
+    assert authorise(confined, one, both, named) is one
+    with pytest.raises(Problem) as caught:
+        authorise(confined, another, both, other)
+    assert caught.value.kind is Kind.OUT_OF_SCOPE
+    assert list(usable(confined, alone)) == [another]
+    assert authorise(confined, another, alone, named) is another
+
+
 def test_the_fallback_model_does_not_lead_out_of_a_keys_scope() -> None:
     """A key confined to `m` must not reach the fallback model, though its owner may use it with another key."""
     everyone = Readers(everyone=True)
@@ -92,7 +109,7 @@ def test_the_fallback_model_does_not_lead_out_of_a_keys_scope() -> None:
     fallback = model("f", readers=everyone, targets=(target("b"),))
     known = snapshot(asked, fallback, fallback_model="f")
     nothing: Any = None
-    pipeline = Pipeline(Published(known), nothing, nothing, nothing, by_priority, nothing)
+    pipeline = Pipeline(Published(known), nothing, nothing, nothing, by_priority, nothing, nothing)
     call = Call(
         id="c",
         dialect=OPENAI,

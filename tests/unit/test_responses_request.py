@@ -400,8 +400,12 @@ def test_a_preset_is_laid_over_raw_fields() -> None:
     assert overlay(asked_for, preset, "Yours.") == ["seed", "strange"]
     body = json.loads(address(asked_for, target(upstream="up"), True))
     assert body == {
-        "model": "up", "input": "hi", "temperature": 1, "max_output_tokens": 9, "own": [1],
-        "reasoning": {"summary": "auto", "effort": "low"}, "instructions": "Yours.\nMine.",
+        "model": "up", "temperature": 1, "max_output_tokens": 9, "own": [1],
+        "input": [
+            {"type": "message", "role": "system", "content": [{"type": "input_text", "text": "Yours."}]},
+            {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "hi"}]},
+        ],
+        "reasoning": {"summary": "auto", "effort": "low"}, "instructions": "Mine.",
         "text": {"verbosity": "low", "format": {"type": "json_schema", "name": "n", "schema": {}}},
     }  # fmt: skip
 

@@ -936,6 +936,22 @@ def test_what_is_remembered_per_endpoint_is_bounded() -> None:
     in_loop("uvloop", scenario)
 
 
+def test_nothing_is_kept_of_an_endpoint_for_one_call() -> None:
+    async def scenario() -> None:
+        client = Http1Client()
+        async with serving(answering(OK)) as served:
+            for number in range(1, 4):
+                assert await ask(client, served.endpoint(host="named.example", address="127.0.0.1")) == (200, b"ok")
+                assert served.connections == number
+            assert not client._routes
+            assert not client._pools
+            await asyncio.sleep(0.05)
+            assert not client._connections
+        await client.close()
+
+    in_loop("uvloop", scenario)
+
+
 class Wire(asyncio.Transport):
     """A transport without a socket."""
 

@@ -17,31 +17,30 @@ from modelyard.dialects.dialect import Dialect, Operation
 from modelyard.gateway.call import Call, Reply
 from modelyard.gateway.gate import authenticate
 from modelyard.gateway.pipeline import Pipeline
-from modelyard.gateway.stored import StoredResponses
 from modelyard.policy.credentials import forged, presented
 
 _log = log.get(__name__)
 
-DRY_RUN = (b"x-modelyard-dry-run", b"true")
-STRICT = (b"x-modelyard-strict", b"true")
+DRY_RUN = b"x-modelyard-dry-run"
+STRICT = b"x-modelyard-strict"
+YES = (b"true", b"1")
+
+# What a target is told of the caller's headers, all together.
+MOST_FORWARDED_BYTES = 8 * 1024
 FORM = b"multipart/form-data"
 
 
 class Calls:
     """Makes doors. `door` is one operation's; every one of them takes a request to the one pipeline."""
 
-    def __init__(
-        self, pipeline: Pipeline, published: Published, seal: Seal, max_body_bytes: int, stored: StoredResponses
-    ) -> None:
+    def __init__(self, pipeline: Pipeline, published: Published, seal: Seal, max_body_bytes: int) -> None:
         self._pipeline = pipeline
         self._published = published
         self._seal = seal
         self._max_body_bytes = max_body_bytes
-        self._stored = stored
 
     def door(self, dialect: Dialect, operation: Operation) -> Door:
         """The door of one operation: one call of a model, from its bytes to its last byte out."""
-        keeps = self._stored.keeps(operation)
 
         async def call(scope: Scope, receive: Receive, send: Send) -> None:
             received = time.monotonic()
@@ -55,28 +54,24 @@ class Calls:
                     task = asyncio.current_task()
                     assert task is not None
                     watch = ClientWatch(receive, task)
-                    form, sent = _read(scope, body)
-                    fields = sent
-                    if keeps:
-                        fields = await self._stored.recall(sent, self.principal(scope, dialect).user_id)
-                    asked = Call(
-                        id=call_id,
-                        dialect=dialect,
-                        operation=operation,
-                        fields=fields,
-                        head=operation.read_head(fields),
-                        size=len(body),
-                        digest=digest,
-                        received=received,
-                        created=int(time.time()),
-                        dry_run=DRY_RUN in scope["headers"],
-                        strict=STRICT in scope["headers"],
-                        form=form,
-                        forwarded=_forwarded(scope, dialect, form),
+                    form, fields = _read(scope, body)
+                    reply = await self._pipeline.run(
+                        Call(
+                            id=call_id,
+                            dialect=dialect,
+                            operation=operation,
+                            fields=fields,
+                            head=operation.read_head(fields),
+                            size=len(body),
+                            digest=digest,
+                            received=received,
+                            created=int(time.time()),
+                            dry_run=_says_yes(scope, DRY_RUN),
+                            strict=_says_yes(scope, STRICT),
+                            form=form,
+                            forwarded=_forwarded(scope, dialect, form),
+                        )
                     )
-                    reply = await self._pipeline.run(asked)
-                    if keeps and not asked.dry_run:
-                        reply = await self._stored.keep(asked, sent, self.principal(scope, dialect).user_id, reply)
                 except Problem as problem:
                     reply = refusal(problem, dialect, call_id)
                 except ClientLeft:
@@ -123,7 +118,10 @@ def only(scope: Scope, method: str) -> None:
 
 
 async def answered(send: Send, dialect: Dialect, make: Callable[[str], Awaitable[Reply]]) -> None:
-    """Send what `make` (given our id of the call) answers, or its Problem in the dialect: for what calls no model."""
+    """Send what `make` (given our id of the call) answers, or its Problem in the dialect: for what calls no model.
+
+    Raises ClientLeft when the client went away while it was still sending.
+    """
     started = time.monotonic()
     call_id = ids.call_id()
     try:
@@ -132,7 +130,16 @@ async def answered(send: Send, dialect: Dialect, make: Callable[[str], Awaitable
         reply.headers += [(b"x-request-id", call_id.encode()), (b"x-modelyard-overhead-ms", b"%.2f" % overhead)]
     except Problem as problem:
         reply = refusal(problem, dialect, call_id)
+    except ClientLeft:
+        raise
+    except Exception as error:  # noqa: BLE001 - as for calls of models: told in the dialect's shape
+        _log.exception("a question failed inside the gateway", call=call_id, error=type(error).__name__)
+        reply = refusal(_fault(call_id), dialect, call_id)
     await deliver(reply, send)
+
+
+def _says_yes(scope: Scope, header: bytes) -> bool:
+    return any(name == header and value.strip().lower() in YES for name, value in scope["headers"])
 
 
 def _read(scope: Scope, body: bytes) -> tuple[Form | None, Fields]:
@@ -155,8 +162,11 @@ def _forwarded(scope: Scope, dialect: Dialect, form: Form | None) -> tuple[tuple
         return (("content-type", form.content_type),)
     if not dialect.forwarded:
         return ()
-    names = dialect.forwarded
-    return tuple((name.decode(), value.decode("latin-1")) for name, value in scope["headers"] if name in names)
+    found = [(name, value) for name, value in scope["headers"] if name in dialect.forwarded]
+    if sum(len(value) for _, value in found) > MOST_FORWARDED_BYTES:
+        names = ", ".join(sorted({name.decode() for name, _ in found}))
+        raise Problem(Kind.INVALID_REQUEST, f"The headers {names} are longer than {MOST_FORWARDED_BYTES} bytes.")
+    return tuple((name.decode(), value.decode("latin-1")) for name, value in found)
 
 
 def _fault(call_id: str) -> Problem:

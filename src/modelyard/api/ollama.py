@@ -18,6 +18,9 @@ MAX_BODY_BYTES = 64 * 1024
 # The version of Ollama whose API this is: clients look what they may use.
 OLLAMA_VERSION = "0.32.15"
 
+# What the hub carries to a backend whose list does not say what its models can: clients offer no tools without it.
+HUB_CAPABILITIES = ("completion", "tools")
+
 # What the backends that load and unload models hold in memory, by our name of the model.
 Loaded = Callable[[], Awaitable[Mapping[str, Mapping[str, object]]]]
 
@@ -50,7 +53,8 @@ class OllamaDoors:
             body = await read_body(scope, receive, MAX_BODY_BYTES)
             snapshot = self._published.snapshot
             name = _named(body)
-            return _json(listing.write_show(_row(authorise(principal, find(snapshot, name), snapshot, name))))
+            model = authorise(principal, find(snapshot, name), snapshot, name)
+            return _json(listing.write_show(_row(model), () if "capabilities" in model.about else HUB_CAPABILITIES))
 
         try:
             await answered(send, OLLAMA, make)

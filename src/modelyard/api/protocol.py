@@ -2,12 +2,21 @@
 
 uvicorn writes the head and the body of an answer apart; each write is a system call, a packet, and a wake-up of the
 client. Together they cost a fifth of a small call.
+
+And with a bound on the head of a request: the parser has none, and a head comes before anybody has said who they are.
 """
 
 import asyncio
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+MAX_HEAD = 64 * 1024  # Bytes of a request's line and headers; also of trailers, and of chunk framing in a row.
+TOO_LARGE = b"The head of the request is larger than 64 KiB."
+HEAD_TOO_LARGE = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: text/plain; charset=utf-8\r\n"
+    b"content-length: %d\r\nconnection: close\r\n\r\n%b" % (len(TOO_LARGE), TOO_LARGE)
+)
 
 
 class OneWriteATurn(asyncio.Transport):
@@ -67,3 +76,40 @@ class HttpProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(OneWriteATurn(transport, self.loop))
+
+    # Bytes fed since a head, a part of a body or a message was last complete.
+    _fed = 0
+
+    def data_received(self, data: bytes) -> None:
+        self._fed += len(data)
+        super().data_received(data)
+        if self._fed > MAX_HEAD and not self.transport.is_closing():
+            self._refuse_head()
+
+    def on_headers_complete(self) -> None:
+        # What was fed may hold a part of the body too: measured is only what might be too large.
+        if self._fed > MAX_HEAD and self._head_size() > MAX_HEAD:
+            self._refuse_head()
+            raise ValueError("the head is too large")  # Ends the parsing.
+        self._fed = 0
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._fed = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._fed = 0
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        if not self.transport.is_closing():  # Else it has been answered.
+            super().send_400_response(msg)
+
+    def _head_size(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+
+    def _refuse_head(self) -> None:
+        if not self.cycle or self.cycle.response_complete:  # Else the answer before it would be broken into.
+            self.transport.write(HEAD_TOO_LARGE)
+        self.transport.close()

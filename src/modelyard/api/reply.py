@@ -61,7 +61,7 @@ async def deliver(reply: Reply, send: Send) -> None:
         await send({"type": "http.response.body", "body": reply.body, "more_body": True})
         async for chunk in stream:
             if pulse is not None:
-                pulse.seen = True
+                pulse.moved()
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
         if pulse is not None:
             pulse.stop()
@@ -77,25 +77,31 @@ async def deliver(reply: Reply, send: Send) -> None:
 class Pulse:
     """Keeps a silent stream's connection alive: proxies end one on which nothing moves.
 
-    Every chunk of a stream holds whole events, so a ping between two of them harms nobody. `seen` is set by whoever
-    sends; only a stream that was silent for a whole interval gets a ping.
+    Every chunk of a stream holds whole events, so a ping between two of them harms nobody.
     """
 
-    __slots__ = ("_handle", "_loop", "_ping", "_send", "_task", "seen")
+    __slots__ = ("_handle", "_last", "_loop", "_ping", "_send", "_task")
 
     def __init__(self, send: Send, ping: bytes) -> None:
         self._send = send
         self._ping = ping
         self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[None] | None = None
+        self._last = self._loop.time()
         self._handle = self._loop.call_later(PING_SECONDS, self._beat)
-        self.seen = False
+
+    def moved(self) -> None:
+        """Something is about to be sent."""
+        self._last = self._loop.time()
 
     def _beat(self) -> None:
-        if not self.seen and (self._task is None or self._task.done()):
-            self._task = self._loop.create_task(self._send_ping())
-        self.seen = False
-        self._handle = self._loop.call_later(PING_SECONDS, self._beat)
+        left = self._last + PING_SECONDS - self._loop.time()
+        if left <= 0:
+            left = PING_SECONDS
+            self._last = self._loop.time()
+            if self._task is None or self._task.done():
+                self._task = self._loop.create_task(self._send_ping())
+        self._handle = self._loop.call_later(left, self._beat)
 
     async def _send_ping(self) -> None:
         await self._send({"type": "http.response.body", "body": self._ping, "more_body": True})

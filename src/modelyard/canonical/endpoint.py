@@ -32,7 +32,8 @@ class Tls:
 class Endpoint:
     """One upstream address. `path` has no trailing slash; `headers` go with every request, names in lower case.
 
-    `address` is where to connect when that is settled already, so that nobody looks the host up a second time.
+    `address` is where to connect when that is settled already, so that nobody looks the host up a second time. Such
+    an endpoint is for one call: the client keeps nothing of it, its connection is closed afterwards.
     """
 
     scheme: str

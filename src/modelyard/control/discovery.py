@@ -19,6 +19,9 @@ from modelyard.upstream.client import Client
 _log = log.get(__name__)
 
 LIST_SECONDS = 2.0
+LOADED_SECONDS = (
+    2.0  # How long an answer of loaded() is kept: anybody may ask, and each question goes to every backend.
+)
 MAX_LIST_BYTES = 16 * 1024 * 1024
 
 
@@ -105,6 +108,10 @@ class Discovery:
         self._interval = interval
         self._asked = asyncio.Event()
         self._refreshing = asyncio.Lock()
+        self._loading = asyncio.Lock()
+        self._loaded: dict[str, dict[str, Any]] = {}
+        self._loaded_of: list[ConnectionRow] = []
+        self._loaded_until = 0.0
         self._settings: dict[str, ConnectionRow] = {}
         self.offers: dict[str, Offer] = {}
 
@@ -141,10 +148,19 @@ class Discovery:
         return found[row.id]
 
     async def loaded(self) -> dict[str, dict[str, Any]]:
-        """What the backends hold in memory now, by our names: the one thing that is asked of them while a caller waits."""
-        rows = [row for row in self._connections() if row.enable]
-        found = await asyncio.gather(*(fetch_loaded(self._client, row) for row in rows))
-        return {name: model for models in found for name, model in models.items()}
+        """What the backends hold in memory now, by our names: the one thing that is asked of them while a caller waits.
+
+        They are asked once at a time, and again after LOADED_SECONDS or when a connection has changed.
+        """
+        async with self._loading:
+            rows = [row for row in self._connections() if row.enable]
+            clock = asyncio.get_running_loop().time
+            if clock() >= self._loaded_until or rows != self._loaded_of:
+                found = await asyncio.gather(*(fetch_loaded(self._client, row) for row in rows))
+                self._loaded = {name: model for models in found for name, model in models.items()}
+                self._loaded_of = rows
+                self._loaded_until = clock() + LOADED_SECONDS
+            return self._loaded
 
     async def _refresh_one(self, row: ConnectionRow, found: dict[str, Offer]) -> None:
         before = self._settings.get(row.id)

@@ -160,6 +160,7 @@ responses = Table(
     Column("previous_id", String),
     Column("items", Text, nullable=False, comment="JSON list: what the caller said in this turn and what came back"),
     Column("answer", Text, nullable=False, comment="the answer as it was given"),
+    Column("size", BigInteger, nullable=False, comment="characters of both"),
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False, index=True),
 )

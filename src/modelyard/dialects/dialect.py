@@ -38,11 +38,13 @@ class Head(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToldError:
-    """What a backend's error body says. `code` and `param` are its own."""
+    """What a backend's error body says. `code` and `param` are its own; `callers` is true when the words show that the
+    request is at fault, whatever the status says."""
 
     message: str
     code: str | None = None
     param: str | None = None
+    callers: bool = False
 
 
 class Recipient(NamedTuple):

@@ -29,6 +29,8 @@ class Call:
     strict: bool = False
     form: Form | None = None
     forwarded: tuple[tuple[str, str], ...] = ()
+    asked: Fields | None = None
+    """The caller's own fields, where `fields` hold what was recalled for them as well."""
 
 
 Headers = list[tuple[bytes, bytes]]

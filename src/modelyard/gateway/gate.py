@@ -51,6 +51,6 @@ def authorise(principal: Principal, model: Model | None, snapshot: Snapshot, ask
             "`GET /v1/models` lists those you may use.",
             param="model",
         )
-    if not in_scope(principal, model):
+    if not in_scope(principal, model, snapshot):
         raise Problem(Kind.OUT_OF_SCOPE, f"This API key may not be used with the model `{model.id}`.", param="model")
     return model

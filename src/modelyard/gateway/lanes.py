@@ -8,9 +8,11 @@ import re
 from datetime import datetime
 from typing import NamedTuple
 
-from modelyard.canonical.chat import ChatRequest, Media, ToolResult
+import msgspec
+
+from modelyard.canonical.chat import ChatReply, ChatRequest, Media, ToolCall, ToolResult
 from modelyard.canonical.embeddings import EmbeddingRequest
-from modelyard.canonical.events import DELTAS, ArgumentsDelta, Event, Finish, events_of
+from modelyard.canonical.events import DELTAS, ArgumentsDelta, Event, Finish, Start, events_of
 from modelyard.canonical.snapshot import Accent, Model, Principal, Target
 from modelyard.canonical.usage import Usage
 from modelyard.core.errors import Kind, Problem
@@ -29,8 +31,8 @@ from modelyard.dialects.table import DIALECTS, OPERATIONS
 from modelyard.gateway.call import Call
 from modelyard.policy.presets import fill_in, lay_under
 
-# A medium that is named by its address, in any dialect's spelling.
-_REMOTE = re.compile(rb'"(?:image_url|url|file_url)"\s*:\s*"https?:')
+# A medium that is named by its address, in any dialect's spelling; what is escaped may be one.
+_REMOTE = re.compile(rb'(?i)"(?:[a-z_]*(?:url|data)|[^"]*\\u[^"]*)"\s*:\s*"\s*(?:https?:|\\u)')
 
 
 # All tool calls of one answer together, in characters.
@@ -38,10 +40,15 @@ MOST_ARGUMENTS = 32 * 1024 * 1024
 
 
 class Whole(NamedTuple):
-    """A whole answer as the caller gets it, and what it consumed."""
+    """A whole answer as the caller gets it, what it consumed, and how many bytes the model said if it did not tell.
+
+    `streams` is true when the body is a whole stream.
+    """
 
     body: bytes
     usage: Usage | None
+    said: int
+    streams: bool = False
 
 
 class Asked:
@@ -85,14 +92,15 @@ class Asked:
             self._request = request
         return self._request
 
-    def spares(self, name: str) -> bool:
-        """Leave something out of the request that a backend cannot do. False when it is not in there (any more)."""
+    def without(self, name: str) -> "Asked | None":
+        """The same without what one backend cannot do. None when it is not in there (any more)."""
         request = self._request
         if not isinstance(request, ChatRequest) or request.controls.reasoning is None or name in request.unread:
-            return False
-        request.controls.reasoning = None
-        request.unread = [*request.unread, name]
-        return True
+            return None
+        less = Asked(self.call, self.model, self.principal)
+        controls = msgspec.structs.replace(request.controls, reasoning=None)
+        less._request = msgspec.structs.replace(request, controls=controls, unread=[*request.unread, name])
+        return less
 
 
 class PassingLane:
@@ -121,7 +129,7 @@ class PassingLane:
 
     def whole(self, body: bytes) -> Whole:
         """Raises Problem when it is not an answer."""
-        return Whole(body, self._passing.read_usage(body))
+        return Whole(body, self._passing.read_usage(body), len(body))
 
     def streamed(self, body: bytes) -> Whole | None:
         """A whole answer to a call that asked for a stream: it passes as it came."""
@@ -160,7 +168,7 @@ class HubLane:
         """Raises Problem when it is not an answer."""
         if self._from.chat is not None and self._to.chat is not None:
             reply = self._from.chat.read_reply(body)
-            return Whole(self._to.chat.write_reply(reply, self._asker), reply.usage)
+            return Whole(self._to.chat.write_reply(reply, self._asker), reply.usage, _said(reply))
         assert self._from.embeddings is not None
         assert self._to.embeddings is not None
         embedded = self._from.embeddings.read_reply(body)
@@ -169,14 +177,21 @@ class HubLane:
                 Kind.UPSTREAM_FAILED,
                 f"The backend answered with {len(embedded.vectors)} embeddings for {self._inputs} inputs.",
             )
-        return Whole(self._to.embeddings.write_reply(embedded, self._asker), embedded.usage)
+        return Whole(self._to.embeddings.write_reply(embedded, self._asker), embedded.usage, 0)
 
     def streamed(self, body: bytes) -> Whole | None:
         """A whole answer to a call that asked for a stream, as the stream that it could have been."""
         if self._from.chat is None or self._to.chat is None:
             return None
         reply = self._from.chat.read_reply(body)
-        return Whole(self._to.chat.writer(self._asker).write(events_of(reply)), reply.usage)
+        events = self._to.chat.writer(self._asker).write(events_of(reply))
+        return Whole(events, reply.usage, _said(reply), streams=True)
+
+
+def _said(reply: ChatReply) -> int:
+    """Bytes of everything that a model said."""
+    texts = (block.arguments if isinstance(block, ToolCall) else getattr(block, "text", "") for block in reply.blocks)
+    return sum(len((text or "").encode("utf-8", "surrogatepass")) for text in texts)
 
 
 Lane = PassingLane | HubLane
@@ -227,6 +242,8 @@ class Translator:
                 self.deltas += 1
                 if isinstance(event, ArgumentsDelta):
                     self._hold(len(event.text))
+            elif isinstance(event, Start):
+                self.usage = event.usage  # the prompt's part, should the rest never come
             elif isinstance(event, Finish):
                 self.complete = True
                 self.usage = event.usage

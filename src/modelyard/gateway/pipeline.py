@@ -11,7 +11,6 @@ import asyncio
 import random
 import time
 from collections import deque
-from functools import lru_cache
 from typing import NamedTuple
 
 from modelyard.canonical.chat import ChatRequest
@@ -20,16 +19,18 @@ from modelyard.canonical.snapshot import Limits, Model, Principal, Published, Sn
 from modelyard.core.errors import Kind, Problem
 from modelyard.dialects.dialect import CHAT, COUNT, OTHER, Asker
 from modelyard.gateway.books import OpenBooks
-from modelyard.gateway.call import JSON_TYPE, Call, Headers, Reply
+from modelyard.gateway.call import JSON_TYPE, Call, Reply
 from modelyard.gateway.counting import estimated
 from modelyard.gateway.dry_run import explain
-from modelyard.gateway.fetching import Fetcher
+from modelyard.gateway.fetching import NOT_FETCHED, Fetcher
 from modelyard.gateway.gate import authenticate, authorise, find, resolve
+from modelyard.gateway.headers import of_stream, of_whole, told, with_callers
 from modelyard.gateway.journal import Journal
-from modelyard.gateway.lanes import Asked, HubLane, Lane, lane_to, reach, remote_media
+from modelyard.gateway.lanes import Asked, HubLane, Lane, Whole, lane_to, reach, remote_media
 from modelyard.gateway.limits import Item, Limiter, Refusal, Reservation
-from modelyard.gateway.losses import LOSSY, header_of, record_of, refused_loss
+from modelyard.gateway.losses import LOSSY, record_of, refused_loss
 from modelyard.gateway.relay import OpenStream, Relay, how_cancelled, open_stream, streams
+from modelyard.gateway.stored import StoredResponses
 from modelyard.gateway.upstream_errors import cleaned, problem_of
 from modelyard.policy.access import in_scope, may_use
 from modelyard.policy.routing import REFUSED_CREDENTIAL, RETRYABLE_STATUS, Strategy
@@ -44,8 +45,8 @@ BYTES_PER_TOKEN = 4
 
 SYSTEM = "system"
 
-# What sound, pictures and rankings come as; anything else is passed as mere bytes.
-PASSED_TYPES = ("audio/", "image/", "video/", "text/plain", "text/event-stream", "text/vtt", "application/x-subrip")
+# Why a target is passed over, by the code of the problem: another may take the request as it is.
+PASSED_OVER = frozenset({LOSSY, NOT_FETCHED})
 
 
 class Attempt(NamedTuple):
@@ -56,12 +57,12 @@ class Attempt(NamedTuple):
 
 
 class Exchange(NamedTuple):
-    """What a target answered: a stream that has begun, or an answer that is still to be read whole."""
+    """What a target answered: a stream that has begun, or a whole answer."""
 
     attempt: Attempt
     lane: Lane
     answer: Answer
-    stream: OpenStream | None
+    got: OpenStream | Whole
     waited: float
     """Seconds spent waiting for backends."""
 
@@ -77,6 +78,7 @@ class Pipeline:
         journal: Journal,
         strategy: Strategy,
         fetcher: Fetcher,
+        stored: StoredResponses,
         system_limits: Limits | None = None,
     ) -> None:
         self._published = published
@@ -85,6 +87,7 @@ class Pipeline:
         self._journal = journal
         self._strategy = strategy
         self._fetcher = fetcher
+        self._stored = stored
         self._system_limits = system_limits
 
     async def run(self, call: Call) -> Reply:
@@ -92,11 +95,13 @@ class Pipeline:
         snapshot = self._published.snapshot
         principal = authenticate(snapshot, call.digest, time.time(), call.dialect.name)
         model = authorise(principal, resolve(snapshot, call.head.model), snapshot, call.head.model)
+        await self._stored.recall(call, principal.user_id)
         attempts = self._route(call, principal, model, snapshot)
         items = self._limit_items(principal, model, call)
         if call.dry_run:
             lane = lane_to(*attempts[0]) if attempts else None
-            return explain(call, model, principal, [attempt.target for attempt in attempts], lane, items)
+            first = attempts[0].asked.model if attempts else model
+            return explain(call, first, principal, [attempt.target for attempt in attempts], lane, items)
         held = self._reserve(items)
         alone = _without_backend(call, model, attempts)
         if alone is not None:
@@ -117,7 +122,7 @@ class Pipeline:
         )
         books = OpenBooks(record, call.received, self._journal, self._limiter, held)
         try:
-            return await self._answer(call, attempts, books)
+            return await self._stored.keep(call, principal.user_id, await self._answer(call, attempts, books))
         except Problem as problem:
             books.close(ERROR, None, error=problem)
             raise
@@ -130,28 +135,22 @@ class Pipeline:
 
     async def _answer(self, call: Call, attempts: list[Attempt], books: OpenBooks) -> Reply:
         """The first target's answer that is one."""
-        exchange = await self._exchange(call, attempts, books)
-        (_, target), lane, answer, stream, _ = exchange
+        (asked, target), lane, answer, got, waited = await self._exchange(call, attempts, books)
         try:
-            headers = _headers(call, exchange, books.record.attempts)
-            if stream is not None:
-                headers.extend(_stream_headers(call, answer))
-                relay = Relay(stream, target, books)
+            headers = told(call, asked.model, target, lane.losses, attempts=books.record.attempts, waited=waited)
+            if isinstance(got, OpenStream):
+                headers.extend(of_stream(call, answer))
+                relay = Relay(got, target, books)
                 return Reply(
-                    status=answer.status, headers=headers, body=stream.first, stream=relay, ping=call.operation.ping
+                    status=answer.status, headers=headers, body=got.first, stream=relay, ping=call.operation.ping
                 )
-            body = await answer.read(MAX_ANSWER_BYTES)
-            streamed = lane.streamed(body) if call.head.stream else None
-            body, usage = streamed or lane.whole(body)
-        except Problem as problem:
-            problem.message = cleaned(problem.message, target)
-            raise
         except BaseException:
             answer.abort()
             raise
-        books.close(OK, usage, deltas=len(body) // BYTES_PER_TOKEN if call.operation.family == CHAT else 0)
-        headers.extend(_stream_headers(call, answer) if streamed else (_content_type(call, answer),))
-        return Reply(status=answer.status, headers=headers, body=body)
+        deltas = -(-got.said // BYTES_PER_TOKEN) if call.operation.family == CHAT else 0
+        books.close(OK, got.usage, deltas=deltas)
+        headers.extend(of_stream(call, answer) if got.streams else of_whole(call, answer))
+        return Reply(status=answer.status, headers=headers, body=got.body)
 
     def _count(self, call: Call, model: Model, principal: Principal, held: list[Reservation]) -> Reply:
         """The tokens of a prompt, where no backend can count them."""
@@ -175,7 +174,7 @@ class Pipeline:
         if (
             fallback is not None
             and fallback is not model
-            and in_scope(principal, fallback)
+            and in_scope(principal, fallback, snapshot)
             and may_use(principal, fallback, snapshot)
         ):
             attempts += self._attempts(Asked(call, fallback, principal), draw)
@@ -210,58 +209,70 @@ class Pipeline:
         """Try the targets in order until one begins to answer. Raises the last one's Problem when none does."""
         waited = 0.0
         problem: Problem | None = None
-        left, again = deque(attempts), None
+        left = deque(attempts)
         while left and (problem is None or _another_may_help(problem)):
             attempt = left.popleft()
             asked, target = attempt
-            refusal = self._connection_full(call, attempt, books) if attempt is not again else None
+            refusal = self._connection_full(call, attempt, books)
             if refusal is not None:
                 problem = _refused(refusal, f"The backend `{target.connection.name}`")
                 continue
-            lane = lane_to(asked, target)
-            if isinstance(lane, HubLane) and not target.accent.fetches:
-                lane = await self._with_media(asked, target, lane)
-            if lane.losses and (call.strict or (asked.model.preset is not None and asked.model.preset.strict)):
-                problem = refused_loss(lane.losses, target)
+            try:
+                lane = await self._lane(call, attempt)
+            except Problem as unsaid:
+                if unsaid.code not in PASSED_OVER:
+                    raise
+                books.release()
+                problem = problem or unsaid  # a target that could be told everything and failed says more
                 continue
             books.record.connection_id, books.record.upstream_model = target.connection.id, target.model
             books.record.loss = record_of(lane.losses)
             await books.leaves()
             sent = time.monotonic()
             try:
-                answer, stream = await self._send(call, target, lane, books)
+                answer, got = await self._send(call, target, lane, books)
             except Problem as failed:
+                books.release()
                 failed.message = cleaned(failed.message, target)
                 waited += time.monotonic() - sent
-                spare = lane.dialect.spare(failed.message) if failed.kind is Kind.INVALID_REQUEST else None
-                if spare is not None and isinstance(lane, HubLane) and asked.spares(spare):
-                    again = attempt  # with less in the request; its place at the connection is held already
-                    left.appendleft(attempt)
-                else:
+                less = _with_less(asked, lane, failed)
+                if less is None:
                     problem = failed
+                else:
+                    left.appendleft(Attempt(less, target))
                 continue
             books.first_byte()
-            return Exchange(attempt, lane, answer, stream, waited + time.monotonic() - sent)
+            return Exchange(attempt, lane, answer, got, waited + time.monotonic() - sent)
         assert problem is not None
         raise problem
 
-    async def _with_media(self, asked: Asked, target: Target, lane: Lane) -> Lane:
-        """The same lane with everything in the request that is named by its address fetched into it."""
-        request = asked.request()
-        media = remote_media(request) if isinstance(request, ChatRequest) else []
-        if not media:
-            return lane
-        await self._fetcher.fill(media)
-        return lane_to(asked, target)
+    async def _lane(self, call: Call, attempt: Attempt) -> Lane:
+        """How the call goes to a target, with what it names by its address fetched where the target cannot.
 
-    async def _send(self, call: Call, target: Target, lane: Lane, books: OpenBooks) -> tuple[Answer, OpenStream | None]:
-        """One target's answer, when it is a success; of a stream the first events are there."""
+        Raises Problem: one of PASSED_OVER when another target may do, any other when the request is wrong.
+        """
+        asked, target = attempt
+        lane = lane_to(asked, target)
+        if isinstance(lane, HubLane) and not target.accent.fetches:
+            request = asked.request()
+            media = remote_media(request) if isinstance(request, ChatRequest) else []
+            if media:
+                await self._fetcher.fill(media)
+                lane = lane_to(asked, target)
+        if lane.losses and (call.strict or (asked.model.preset is not None and asked.model.preset.strict)):
+            raise refused_loss(lane.losses, target)
+        return lane
+
+    async def _send(
+        self, call: Call, target: Target, lane: Lane, books: OpenBooks
+    ) -> tuple[Answer, OpenStream | Whole]:
+        """One target's answer, when it is one: of a stream the first events are there, any other is read to its end."""
         forwarded = call.forwarded if lane.dialect is call.dialect else ()
         answer = await self._client.send(
             target.connection.endpoint,
             "POST",
             lane.path,
-            _merged(target.headers, forwarded) if forwarded else target.headers,
+            with_callers(target.headers, call, forwarded) if forwarded else target.headers,
             lane.body,
             stream=call.head.stream,
         )
@@ -270,8 +281,9 @@ class Pipeline:
             if not 200 <= answer.status < 300:
                 raise await problem_of(answer, target, lane.dialect)
             if not (streams(answer) if call.head.stream else call.operation.family == OTHER and not _is_json(answer)):
-                return answer, None
-            return answer, await open_stream(answer, lane.tap())
+                body = await answer.read(MAX_ANSWER_BYTES)
+                return answer, (lane.streamed(body) if call.head.stream else None) or lane.whole(body)
+            return answer, await open_stream(answer, lane.tap(), target.connection.endpoint.timeouts.first_byte)
         except BaseException:
             answer.abort()
             raise
@@ -308,64 +320,25 @@ def _nowhere(call: Call, model: Model) -> Problem:
     )
 
 
-@lru_cache(maxsize=1024)
-def _merged(headers: tuple[tuple[str, str], ...], over: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
-    """The headers of a target with some of them replaced. Kept, because the client keeps what it encodes per tuple."""
-    return tuple({**dict(headers), **dict(over)}.items())
-
-
 def _is_json(answer: Answer) -> bool:
     return (answer.header("content-type") or "").lower().startswith("application/json")
 
 
-def _content_type(call: Call, answer: Answer) -> tuple[bytes, bytes]:
-    """JSON, but for what only passes: that keeps the type it came with."""
-    told = answer.header("content-type") or ""
-    if call.operation.family != OTHER or told.lower().startswith("application/json"):
-        return JSON_TYPE
-    # Nothing that a browser would run on our behalf.
-    passes = told.lower().startswith(PASSED_TYPES) and "svg" not in told.lower() and told.isascii()
-    return b"content-type", told.encode("ascii") if passes else b"application/octet-stream"
-
-
-def _stream_headers(call: Call, answer: Answer) -> Headers:
-    if call.operation.family == OTHER:
-        return [_content_type(call, answer)]
-    return [
-        (b"content-type", call.operation.stream_type),
-        (b"cache-control", b"no-cache"),
-        (b"x-accel-buffering", b"no"),
-    ]
+def _with_less(asked: Asked, lane: Lane, failed: Problem) -> Asked | None:
+    """What to ask the same target instead, when it says that its model cannot do something that may be left out."""
+    if failed.kind is not Kind.INVALID_REQUEST or not isinstance(lane, HubLane):
+        return None
+    spare = lane.dialect.spare(failed.message)
+    return None if spare is None else asked.without(spare)
 
 
 def _another_may_help(problem: Problem) -> bool:
     """False when the request itself is at fault: every target would refuse it."""
-    return problem.code == LOSSY or problem.kind.status in RETRYABLE_STATUS or problem.kind.status in REFUSED_CREDENTIAL
-
-
-def _headers(call: Call, exchange: Exchange, attempts: int) -> Headers:
-    asked, target = exchange.attempt
-    overhead = (time.monotonic() - call.received - exchange.waited) * 1000
-    headers = [
-        (b"x-request-id", call.id.encode()),
-        (b"x-modelyard-model", _header_value(asked.model.id)),
-        (b"x-modelyard-connection", _header_value(target.connection.name)),
-        (b"x-modelyard-attempts", b"%d" % attempts),
-        (b"x-modelyard-overhead-ms", b"%.2f" % overhead),
-    ]
-    if exchange.lane.losses:
-        headers.append((b"x-modelyard-loss", header_of(exchange.lane.losses)))
-    return headers
-
-
-@lru_cache(maxsize=4096)
-def _header_value(text: str) -> bytes:
-    """Names are the operator's and may hold anything; a header takes visible ASCII, the rest is percent-encoded."""
-    return text.encode("ascii") if text.isascii() and text.isprintable() else _percent(text)
-
-
-def _percent(text: str) -> bytes:
-    return b"".join(bytes([byte]) if 0x20 < byte < 0x7F else b"%%%02X" % byte for byte in text.encode())
+    return (
+        problem.code in PASSED_OVER
+        or problem.kind.status in RETRYABLE_STATUS
+        or problem.kind.status in REFUSED_CREDENTIAL
+    )
 
 
 def _most_tokens(call: Call, model: Model, limits: Limits) -> int:

@@ -1,6 +1,7 @@
 """A stream on its way from a backend to a caller: opened until its first events are there, then passed on to its end."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import NamedTuple
 
@@ -103,12 +104,18 @@ def _check(tap: StreamTap) -> None:
         raise tap.fault
 
 
-async def open_stream(answer: Answer, tap: StreamTap) -> OpenStream:
-    """Wait for the first events. Raises Problem when the stream fails before them: another target may be tried."""
+async def open_stream(answer: Answer, tap: StreamTap, first_event: float) -> OpenStream:
+    """Wait for the first events, at most `first_event` seconds.
+
+    Raises Problem when the stream fails before them: another target may be tried.
+    """
     chunks = answer.chunks()
+    began = time.monotonic()
     async for chunk in chunks:
         events = tap.feed(chunk)
         if events:
             return OpenStream(answer, chunks, tap, events)
         _check(tap)
+        if time.monotonic() - began > first_event:
+            raise Problem(Kind.UPSTREAM_TIMEOUT, f"The backend sent nothing but comments for {first_event:g} s.")
     return OpenStream(answer, chunks, tap, tap.end())

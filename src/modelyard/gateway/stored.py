@@ -31,7 +31,7 @@ class Store(Protocol):
 
     async def save(self, turn: StoredTurn) -> None: ...
 
-    async def chain(self, user_id: str, response_id: str, now: int) -> Sequence[str] | None: ...
+    async def chain(self, user_id: str, response_id: str, now: int, most_bytes: int) -> Sequence[str] | None: ...
 
     async def answer(self, user_id: str, response_id: str, now: int) -> str | None: ...
 
@@ -49,40 +49,48 @@ class Kept(NamedTuple):
 
 
 class StoredResponses:
-    """Keeps answers of the responses API for `seconds`; 0 keeps nothing."""
+    """Keeps answers of the responses API for `seconds`; 0 keeps nothing. A conversation of more than `most_bytes`, the
+    bound of a request's body, is not recalled."""
 
-    def __init__(self, store: Store, seconds: int) -> None:
+    def __init__(self, store: Store, seconds: int, most_bytes: int) -> None:
         self._store = store
+        self._most_bytes = most_bytes
         self._seconds = seconds
 
     def keeps(self, operation: Operation) -> bool:
         """True for the operation whose answers are kept."""
         return operation.id == "openai.responses"
 
-    async def recall(self, fields: Fields, user_id: str) -> Fields:
-        """The fields with the conversation that they go on from in front of their input."""
-        previous = previous_id(fields)
+    async def recall(self, call: Call, user_id: str) -> None:
+        """Put the conversation that a call goes on from in front of its input. Raises Problem INVALID_REQUEST."""
+        if not self.keeps(call.operation):
+            return
+        call.asked = call.fields
+        previous = previous_id(call.fields)
         if previous is None:
-            return fields
-        turns = await self._store.chain(user_id, previous, int(time.time()))
+            return
+        turns = await self._store.chain(user_id, previous, int(time.time()), self._most_bytes)
         if turns is None:
             raise Problem(
                 Kind.INVALID_REQUEST,
-                f"Previous response with id '{previous}' not found: it was not stored, or not any more. "
-                "Send the conversation as `input` instead.",
+                f"Previous response with id '{previous[:200]}' not found: it was not stored, or not any more, or the "
+                "conversation has become too long. Send the conversation as `input` instead.",
                 param="previous_response_id",
                 code="previous_response_not_found",
             )
+        call.size += sum(len(turn) for turn in turns)
         items = [item for turn in turns for item in raw.split_list(raw.Raw(turn.encode()))]
-        return stored.with_history(fields, raw.join_list(items))
+        call.fields = stored.with_history(call.fields, raw.join_list(items))
 
-    async def keep(self, call: Call, asked: Fields, user_id: str, reply: Reply) -> Reply:
-        """Keep the answer before the caller has the end of it. `asked` are the fields as the caller sent them."""
-        if not self._seconds or reply.status != 200 or bytes(asked.get("store", b"true")) == b"false":
+    async def keep(self, call: Call, user_id: str, reply: Reply) -> Reply:
+        """Keep the answer before the caller has the end of it."""
+        asked = call.asked
+        if asked is None or not self._seconds or reply.status != 200 or bytes(asked.get("store", b"true")) == b"false":
             return reply
+        sent: Fields = asked
 
         async def save(found: Kept) -> None:
-            await self._save(found, call, asked, user_id)
+            await self._save(found, call, sent, user_id)
 
         if reply.stream is not None:
             reply.stream = _Keeping(reply.body, reply.stream, save)
@@ -96,12 +104,13 @@ class StoredResponses:
     async def _save(self, found: Kept, call: Call, asked: Fields, user_id: str) -> None:
         try:
             items = stored.turn_items(asked, found.items)
-            if len(items) + len(found.answer) > MOST_BYTES:
+            previous = previous_id(asked)
+            if len(items) + len(found.answer) > MOST_BYTES or found.response_id == previous:
                 return
             turn = StoredTurn(
                 user_id=user_id,
                 id=found.response_id,
-                previous_id=previous_id(asked),
+                previous_id=previous,
                 items=bytes(items).decode(),
                 answer=found.answer.decode(),
                 created_at=call.created,
@@ -113,6 +122,8 @@ class StoredResponses:
 
     async def read(self, user_id: str, response_id: str) -> bytes:
         """A stored answer. Raises Problem NOT_FOUND."""
+        if "\0" in response_id:
+            raise _unknown(response_id)
         found = await self._store.answer(user_id, response_id, int(time.time()))
         if found is None:
             raise _unknown(response_id)
@@ -120,7 +131,7 @@ class StoredResponses:
 
     async def forget(self, user_id: str, response_id: str) -> None:
         """Remove a stored answer. Raises Problem NOT_FOUND."""
-        if not await self._store.forget(user_id, response_id):
+        if "\0" in response_id or not await self._store.forget(user_id, response_id):
             raise _unknown(response_id)
 
     async def run(self) -> None:

@@ -56,7 +56,7 @@ async def problem_of(answer: Answer, target: Target, dialect: Dialect) -> Proble
         message = f"The backend `{name}` answered with status {status} and no error message that could be read."
         return Problem(kind, message, retry_after=_retry_after(answer))
     return Problem(
-        kind,
+        Kind.INVALID_REQUEST if told.callers else kind,
         cleaned(told.message, target),
         param=None if told.param is None else cleaned(told.param, target),
         retry_after=_retry_after(answer),

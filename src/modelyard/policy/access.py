@@ -35,14 +35,20 @@ def may_use(principal: Principal, model: Model, snapshot: Snapshot) -> bool:
     return base is None or model.opens_base or reads(principal, base.readers, base.owner_id)
 
 
-def in_scope(principal: Principal, model: Model) -> bool:
-    """True when the credential used is not confined to other models."""
+def in_scope(principal: Principal, model: Model, snapshot: Snapshot | None = None) -> bool:
+    """True when the credential used is not confined to other models.
+
+    The other spelling of a name counts as well, unless the snapshot has a model of that very name: then it is that one.
+    """
     scope = principal.models
-    return scope is None or model.id in scope or other_spelling(model.id) in scope
+    if scope is None or model.id in scope:
+        return True
+    other = other_spelling(model.id)
+    return other in scope and (snapshot is None or other not in snapshot.models)
 
 
 def usable(principal: Principal, snapshot: Snapshot) -> Iterator[Model]:
     """The models that the caller may run with this credential, in catalogue order."""
     for model in snapshot.models.values():
-        if in_scope(principal, model) and may_use(principal, model, snapshot):
+        if in_scope(principal, model, snapshot) and may_use(principal, model, snapshot):
             yield model

@@ -96,7 +96,10 @@ def lay_under(request: ChatRequest | EmbeddingRequest, preset: Preset, system: s
         over.reasoning = under.reasoning
     if system is not None:
         if isinstance(request, ChatRequest):
-            request.system = [Text(text=system), *request.system]
+            # In front of the caller's own, with a line's end between (behaviour facts, section 7.5).
+            own = request.system[:1]
+            joined = [Text(text=f"{system}\n{text.text}", cache=text.cache) for text in own] or [Text(text=system)]
+            request.system = [*joined, *request.system[1:]]
         else:
             request.unread = [*request.unread, "system"]
 

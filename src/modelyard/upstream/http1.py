@@ -150,6 +150,8 @@ class Http1Client:
         self._pools.clear()
 
     def _new_route(self, endpoint: Endpoint) -> Route:
+        if endpoint.address is not None:  # One-off, and a caller chose it: it must not push out what comes again.
+            return Route(endpoint, Pool(endpoint.origin, 0))
         if len(self._routes) >= MAX_ROUTES:
             del self._routes[next(iter(self._routes))]
             in_use = {id(route.pool) for route in self._routes.values()}

@@ -1,7 +1,8 @@
 """Rows to snapshot. Pure: everything is given, nothing is fetched."""
 
+import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
@@ -11,6 +12,7 @@ from modelyard.canonical.records import ConnectionRow, CredentialRow, GrantRow, 
 from modelyard.canonical.snapshot import (
     PENDING,
     UNLIMITED,
+    Accent,
     Connection,
     Model,
     Preset,
@@ -39,7 +41,9 @@ class CompiledConnection:
     row: ConnectionRow
     connection: Connection
     flavour: Flavour
+    is_inside: bool
     credentials: Sequence[tuple[str | None, tuple[tuple[str, str], ...]]]
+    guarded: dict[int, Accent] = field(default_factory=dict)
 
 
 def compile_connection(row: ConnectionRow) -> CompiledConnection:
@@ -69,8 +73,25 @@ def compile_connection(row: ConnectionRow) -> CompiledConnection:
             limits=row.limits if row.limits != UNLIMITED else None,
         ),
         flavour=flavour,
+        is_inside=row.connection_type == "local" or _is_inside(host),
         credentials=[(key, request_headers(flavour, key, own)) for key in (row.api_keys or (None,))],
     )
+
+
+def _is_inside(host: str) -> bool:
+    """True for an address of this machine or its network: what stands there must not fetch what callers name."""
+    try:
+        return not ipaddress.ip_address(host.partition("%")[0]).is_global
+    except ValueError:
+        return host.lower() == "localhost" or host.lower().endswith((".localhost", ".local", ".internal"))
+
+
+def _fetching_nothing(compiled: CompiledConnection, accent: Accent) -> Accent:
+    """The accent of a server inside our network: Modelyard fetches for it, guarded. One object for all its models."""
+    known = compiled.guarded.get(id(accent))
+    if known is None:
+        known = compiled.guarded[id(accent)] = replace(accent, fetches=False)
+    return known
 
 
 def request_headers(flavour: Flavour, key: str | None, own: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
@@ -143,6 +164,8 @@ def compile_base_models(connections: Iterable[CompiledConnection], offers: Mappi
 
 def _targets(compiled: CompiledConnection, upstream_name: str, quoted: msgspec.Raw) -> Iterable[Target]:
     accent = accent_for(compiled.flavour, upstream_name)
+    if accent.fetches and compiled.is_inside:
+        accent = _fetching_nothing(compiled, accent)
     for secret, headers in compiled.credentials:
         yield Target(
             connection=compiled.connection,

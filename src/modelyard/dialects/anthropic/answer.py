@@ -24,13 +24,15 @@ from modelyard.canonical.chat import (
 )
 from modelyard.canonical.usage import Usage
 from modelyard.core import raw
-from modelyard.dialects.anthropic import words
 from modelyard.dialects.anthropic.errors import told_instead
 from modelyard.dialects.anthropic.figures import usage_of, write_usage
-from modelyard.dialects.anthropic.words import NAME, NULL, encoded, is_null, mended_json, upstream_failed
+from modelyard.dialects.anthropic.words import NAME
 from modelyard.dialects.dialect import Asker
+from modelyard.dialects.faults import NAMELESS_CALL, no_answer, upstream_failed
+from modelyard.dialects.reading import MALFORMED, NULL, is_null
+from modelyard.dialects.writing import UNPARSED, encoded, mended
 
-NOT_AN_ANSWER = "The backend answered with something that is not an Anthropic answer. Check the connection's base URL."
+NOT_AN_ANSWER = no_answer("an Anthropic answer")
 
 FINISHES = {
     "end_turn": STOP,
@@ -49,9 +51,6 @@ REASONS = {
     REFUSED: "refusal",
     PAUSE: "pause_turn",
 }
-
-UNPARSED = "_unparsed"
-"""A tool's input is an object. What a model wrote instead of one stands under this name, as text."""
 
 
 class WireBlock(msgspec.Struct, gc=False):
@@ -104,11 +103,11 @@ def read_usage(body: bytes) -> Usage | None:
 def _decoded(decoder: "msgspec.json.Decoder[Any]", body: bytes) -> Any:
     try:
         return decoder.decode(body)
-    except words.REFUSED:
+    except MALFORMED:
         pass
     try:
-        return decoder.decode(mended_json(body))
-    except (ValueError, *words.REFUSED):
+        return decoder.decode(mended(body))
+    except (ValueError, *MALFORMED):
         raise upstream_failed(NOT_AN_ANSWER) from None
 
 
@@ -154,7 +153,7 @@ def block_of(part: WireBlock, answer_id: str, number: int) -> Text | Thinking | 
         return Text(text=part.text or "")
     if part.type == "tool_use":
         if not part.name:
-            raise upstream_failed("The backend's answer holds a tool call without a name.")
+            raise upstream_failed(NAMELESS_CALL)
         return ToolCall(id=part.id or f"toolu_{answer_id}_{number}", name=part.name, arguments="")
     if part.type == "thinking":
         signature, origin = read_signature(part.signature or None, NAME)

@@ -5,8 +5,9 @@ from typing import Any
 
 from modelyard.core import raw
 from modelyard.core.errors import Kind, Problem
-from modelyard.dialects.anthropic.words import encoded
 from modelyard.dialects.dialect import ToldError
+from modelyard.dialects.faults import reported
+from modelyard.dialects.writing import encoded
 
 TYPES: Mapping[Kind, str] = {
     Kind.INVALID_REQUEST: "invalid_request_error",
@@ -90,5 +91,4 @@ def told_instead(value: Any, when: str = "") -> Problem:
     error = value.get("error") if isinstance(value, dict) else None
     type_ = error.get("type") if isinstance(error, dict) else None
     kind = KINDS.get(type_, Kind.UPSTREAM_FAILED) if isinstance(type_, str) else Kind.UPSTREAM_FAILED
-    reason = told.message if told is not None else "no reason given"
-    return Problem(kind, f"The backend reported an error{when}: {reason}", code=told.code if told else None)
+    return reported(told, when, kind=kind, code=told.code if told else None)

@@ -2,39 +2,48 @@
 
 from typing import Any
 
-from modelyard.canonical.usage import Usage, count
+from modelyard.canonical.usage import Usage
+from modelyard.dialects.reading import count_in
+
+_COUNTS = (
+    "input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "cache_creation",
+    "output_tokens_details",
+)  # fmt: skip
 
 
-def usage_of(*tables: Any) -> Usage | None:
-    """What these `usage` objects tell together, None when none of them tells anything.
+def merge(told: dict[str, Any], table: Any) -> None:
+    """Add what one more `usage` object of a stream tells.
 
     Counts are cumulative, so of two that stand for the same the later one holds; what it leaves out stays.
     """
+    if isinstance(table, dict):
+        for name in _COUNTS:
+            if table.get(name) is not None:
+                told[name] = table[name]
+
+
+def usage_of(table: Any) -> Usage | None:
+    """What a `usage` object tells, None when it tells nothing."""
     told: dict[str, Any] = {}
-    for table in tables:
-        if isinstance(table, dict):
-            told.update((name, value) for name, value in table.items() if value is not None)
+    merge(told, table)
     if "input_tokens" not in told and "output_tokens" not in told:
         return None
     lifetimes, details = told.get("cache_creation"), told.get("output_tokens_details")
-    hour = _number(lifetimes, "ephemeral_1h_input_tokens")
+    hour = count_in(lifetimes, "ephemeral_1h_input_tokens")
     # Some servers tell the lifetimes and not their sum.
-    written = max(_number(told, "cache_creation_input_tokens"), hour + _number(lifetimes, "ephemeral_5m_input_tokens"))
-    output = _number(told, "output_tokens")
-    reasoning = min(_number(details, "thinking_tokens"), output)
+    written = max(
+        count_in(told, "cache_creation_input_tokens"), hour + count_in(lifetimes, "ephemeral_5m_input_tokens")
+    )
+    output = count_in(told, "output_tokens")
+    reasoning = min(count_in(details, "thinking_tokens"), output)
     return Usage(
-        input=_number(told, "input_tokens"),
-        cached_input=_number(told, "cache_read_input_tokens"),
+        input=count_in(told, "input_tokens"),
+        cached_input=count_in(told, "cache_read_input_tokens"),
         cache_write=written - hour,
         cache_write_1h=hour,
         output=output - reasoning,
         reasoning=reasoning,
     )
-
-
-def _number(table: Any, name: str) -> int:
-    value = table.get(name) if isinstance(table, dict) else None
-    return count(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else 0
 
 
 def write_usage(usage: Usage) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from modelyard.core.errors import Kind, Problem
-from modelyard.dialects.anthropic.words import encoded
+from modelyard.dialects.writing import encoded
 
 USUAL_LIMIT, MOST = 20, 1000
 _END_OF_TIME = 253_402_300_799  # 9999-12-31, the last day that RFC 3339 can tell

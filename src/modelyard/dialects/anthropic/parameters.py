@@ -3,17 +3,25 @@
 Beside the API's own fields a caller may use every name of the hub (`seed`, `min_p`, `num_ctx` ...).
 """
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from modelyard.canonical.chat import PARAMETERS, Controls, OutputFormat, Reasoning
-from modelyard.core import raw
 from modelyard.core.raw import Fields, Raw
 from modelyard.dialects.anthropic.schemas import closed
-from modelyard.dialects.anthropic.words import NULL, is_null, note, value_in, wrong
-
-EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+from modelyard.dialects.neutral import says_nothing
+from modelyard.dialects.reading import (
+    NULL,
+    is_null,
+    is_object,
+    note,
+    number_of,
+    object_in,
+    parameter_in,
+    value_in,
+    wrong,
+)
+from modelyard.dialects.reasoning import EFFORTS
 
 # Fields that are read elsewhere, or (the model) by the pipeline.
 ELSEWHERE = frozenset({"model", "messages", "system", "tools", "tool_choice", "stream", "cache_control"})
@@ -30,21 +38,6 @@ _NEUTRAL: Mapping[str, tuple[bytes, ...]] = {
     "stream_options": (b"{}",),
 }
 
-# Values of the hub's parameters that say what would be anyway: a target that cannot say them loses nothing.
-_UNSAID: Mapping[str, tuple[Any, ...]] = {
-    "n": (1,),
-    "store": (False,),
-    "metadata": ({},),
-    "logit_bias": ({},),
-    "suffix": ("",),
-    "user": ("",),
-    "stop": ([],),
-    "logprobs": (False,),
-    "top_logprobs": (0,),
-    "frequency_penalty": (0,),
-    "presence_penalty": (0,),
-    "truncate": (True,),
-}
 _SAME = frozenset({"top_p", "top_k", "max_tokens"})
 _TIERS: Mapping[str, str] = {
     "auto": "auto",
@@ -64,8 +57,6 @@ LOCKS: Mapping[str, str] = {
 HOTTEST = 1.0
 ANY_JSON = "Answer with one JSON object and nothing else: no other text, no code fence."
 
-_WHOLE = 2**63
-
 
 class Placed(NamedTuple):
     """Controls as fields of a request, but for thinking (see `thinking`); what has no place; and what can be said to
@@ -81,7 +72,7 @@ def place(controls: Controls) -> Placed:
     fields: dict[str, Any] = {}
     losses: list[str] = []
     for name, value in controls.params.items():
-        if value in _UNSAID.get(name, ()):
+        if says_nothing(name, value) or (name == "truncate" and value):
             continue
         if name in _SAME:
             fields[name] = value
@@ -156,7 +147,7 @@ def read_controls(fields: Fields) -> tuple[Controls, list[str]]:
         elif is_null(value):
             continue
         elif name in PARAMETERS:
-            params[name] = _typed(name, value_in(value, name), name)
+            params[name] = parameter_in(name, value_in(value, name), name)
         elif bytes(value) not in _NEUTRAL.get(name, ()):
             note(unread, name)
     if special:
@@ -166,57 +157,16 @@ def read_controls(fields: Fields) -> tuple[Controls, list[str]]:
     return controls, unread
 
 
-_WORDS: Mapping[Any, str] = {
-    float: "a number",
-    int: "a whole number",
-    bool: "true or false",
-    str: "a string",
-    dict: "an object",
-    list: "an array of strings",
-    (str, int, float): "a string or a number",
-}
-
-
-def _typed(name: str, value: Any, param: str) -> Any:
-    """A value of the type that PARAMETERS says, from a decoded one."""
-    expected: Any = PARAMETERS[name]
-    if expected is float or expected is int:
-        return number_of(value, param, whole=expected is int)
-    if expected is list:
-        items = [value] if isinstance(value, str) else value
-        if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
-            raise wrong(param, _WORDS[list])
-        return items
-    if not isinstance(value, expected) or (expected is not bool and isinstance(value, bool)):
-        raise wrong(param, _WORDS[expected])
-    if name == "logit_bias":
-        return {token: number_of(bias, param, whole=False) for token, bias in value.items()}
-    return value
-
-
-def number_of(value: Any, param: str, *, whole: bool) -> int | float:
-    """A number that every backend can read. Raises Problem INVALID_REQUEST; 5.0 is a whole number."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise wrong(param, _WORDS[int if whole else float])
-    if not math.isfinite(value) if isinstance(value, float) else not -_WHOLE <= value < _WHOLE:
-        raise wrong(param, "a number of at most 64 bits")
-    if whole and isinstance(value, float):
-        if not value.is_integer() or abs(value) >= _WHOLE:
-            raise wrong(param, _WORDS[int])
-        return int(value)
-    return value
-
-
 def _read_stop(value: Raw, controls: Controls, unread: list[str]) -> None:
-    controls.params["stop"] = _typed("stop", value_in(value, "stop_sequences"), "stop_sequences")
+    controls.params["stop"] = parameter_in("stop", value_in(value, "stop_sequences"), "stop_sequences")
 
 
 def _read_metadata(value: Raw, controls: Controls, unread: list[str]) -> None:
-    for name, inner in _object(value, "metadata").items():
+    for name, inner in object_in(value, "metadata").items():
         if is_null(inner):
             continue
         if name == "user_id":
-            controls.params["user"] = _typed("user", value_in(inner, "metadata.user_id"), "metadata.user_id")
+            controls.params["user"] = parameter_in("user", value_in(inner, "metadata.user_id"), "metadata.user_id")
         else:
             note(unread, f"metadata.{name}")
 
@@ -227,7 +177,7 @@ _DISPLAYS: Mapping[str, str] = {"summarized": "auto", "omitted": "omitted"}
 
 def _read_thinking(value: Raw, controls: Controls, unread: list[str]) -> None:
     reasoning = Reasoning()
-    fields = _object(value, "thinking")
+    fields = object_in(value, "thinking")
     kind = value_in(fields.get("type", NULL), "thinking.type")
     if kind not in ("enabled", "adaptive", "disabled", "between_tools"):
         raise wrong("thinking.type", "enabled, adaptive or disabled")
@@ -249,7 +199,7 @@ def _read_thinking(value: Raw, controls: Controls, unread: list[str]) -> None:
 
 
 def _read_output_config(value: Raw, controls: Controls, unread: list[str]) -> None:
-    for name, inner in _object(value, "output_config").items():
+    for name, inner in object_in(value, "output_config").items():
         if is_null(inner):
             continue
         if name == "effort":
@@ -277,7 +227,7 @@ def _read_effort(value: Raw, controls: Controls, unread: list[str], param: str =
 
 
 def _read_format(value: Raw, controls: Controls, unread: list[str], param: str = "output_format") -> None:
-    fields = _object(value, param)
+    fields = object_in(value, param)
     kind = value_in(fields.pop("type", NULL), f"{param}.type")
     if kind == "text":
         return
@@ -285,19 +235,12 @@ def _read_format(value: Raw, controls: Controls, unread: list[str], param: str =
         note(unread, param)
         return
     schema = fields.pop("schema", NULL)
-    if bytes(memoryview(schema)[:1]) != b"{":
+    if not is_object(schema):
         raise wrong(f"{param}.schema", "a JSON schema (an object)")
     controls.output = OutputFormat(schema=schema)
     for name, inner in fields.items():
         if not is_null(inner):
             note(unread, f"{param}.{name}")
-
-
-def _object(value: Raw, param: str) -> Fields:
-    try:
-        return raw.split(bytes(value))
-    except raw.NotJson:
-        raise wrong(param, "an object") from None
 
 
 # In the order of their weight: of two that say the same thing the earlier one stands.

@@ -4,7 +4,6 @@ API reference, "Create a Message", `messages` and `system`. Nearly every request
 fields that we do not know is taken apart, and goes on without them.
 """
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,19 +11,22 @@ import msgspec
 
 from modelyard.core import raw
 from modelyard.core.errors import Kind, Problem
-from modelyard.dialects.anthropic.words import NULL, REFUSED, is_null, note, wrong
+from modelyard.dialects.reading import (
+    MALFORMED,
+    NULL,
+    CacheMarker,
+    decoded_in,
+    is_null,
+    note,
+    object_in,
+    unreadable,
+    wrong,
+)
 
 Raw = msgspec.Raw
 
 NO_INPUT = Raw(b"{}")
 DEEPEST = 3  # an image in a document in a tool's result
-
-
-class CacheMarker(msgspec.Struct, gc=False):
-    """A mark for the prompt cache."""
-
-    type: str = "ephemeral"
-    ttl: str | None = None
 
 
 class _Part(msgspec.Struct, tag_field="type", forbid_unknown_fields=True):
@@ -138,7 +140,6 @@ _BOOKKEEPING = frozenset(
 )
 # What SDKs leave in blocks that they have read.
 _LEFTOVERS = frozenset({"index", "parsed_output"})
-_PLACE = re.compile(r" - at `\$(?P<path>[^`]*)`$")
 
 
 def decode_messages(value: Raw, unread: list[str]) -> list[Message]:
@@ -147,12 +148,12 @@ def decode_messages(value: Raw, unread: list[str]) -> list[Message]:
         return _messages.decode(value)
     except msgspec.ValidationError:
         pass
-    except REFUSED as error:
-        raise _unreadable(error, "messages") from None
+    except MALFORMED as error:
+        raise unreadable(error, "messages") from None
     messages: list[Message] = []
     for index, item in enumerate(_items(value, "messages")):
         place = f"messages[{index}]"
-        bare = _decoded(_bare, item, place)
+        bare = decoded_in(_bare, item, place)
         for name, inner in raw.split(bytes(item)).items():
             if name not in ("role", "content") and name not in _BOOKKEEPING and not is_null(inner):
                 note(unread, f"messages.{name}")
@@ -167,8 +168,8 @@ def decode_system(value: Raw, unread: list[str]) -> str | list[TextPart] | None:
         return told
     except msgspec.ValidationError:
         pass
-    except REFUSED as error:
-        raise _unreadable(error, "system") from None
+    except MALFORMED as error:
+        raise unreadable(error, "system") from None
     texts: list[TextPart] = []
     for number, item in enumerate(_items(value, "system")):
         part = _one(item, f"system[{number}]", "system", unread)
@@ -182,7 +183,7 @@ def decode_system(value: Raw, unread: list[str]) -> str | list[TextPart] | None:
 def _content(value: Raw, place: str, unread: list[str]) -> Any:
     opening = bytes(memoryview(value)[:1])
     if opening == b'"':
-        return _decoded(_text, value, place)
+        return decoded_in(_text, value, place)
     if opening != b"[":
         raise wrong(place, "a string or an array of blocks")
     return [_one(item, f"{place}[{number}]", "messages", unread) for number, item in enumerate(_items(value, place))]
@@ -191,17 +192,17 @@ def _content(value: Raw, place: str, unread: list[str]) -> Any:
 def _one(item: Raw, place: str, field: str, unread: list[str]) -> Part | None:
     """One block without what we do not know of it; None for a block of an unknown type."""
     known = _known(item, place, field, unread)
-    part: Part | None = None if known is None else _decoded(_part, known, place)
+    part: Part | None = None if known is None else decoded_in(_part, known, place)
     return part
 
 
 def _known(item: Raw, place: str, field: str, unread: list[str], depth: int = 0) -> Raw | None:
     if depth > DEEPEST:
         return item  # no block is legal there: the decoder will say so
-    fields = _fields(item, place)
+    fields = object_in(item, place)
     try:
         kind = _text.decode(fields.get("type", NULL))
-    except REFUSED:
+    except MALFORMED:
         raise wrong(f"{place}.type", "the type of a block") from None
     part = _PARTS.get(kind)
     if part is None:
@@ -244,28 +245,3 @@ def _items(value: Raw, place: str) -> list[Raw]:
         return raw.split_list(value)
     except raw.NotJson as error:
         raise Problem(Kind.INVALID_REQUEST, f"`{place}` cannot be read: {error}.", param=place) from None
-
-
-def _fields(item: Raw, place: str) -> raw.Fields:
-    try:
-        return raw.split(bytes(item))
-    except raw.NotJson:
-        raise wrong(place, "an object") from None
-
-
-def _decoded(decoder: msgspec.json.Decoder[Any], value: Raw, place: str) -> Any:
-    try:
-        return decoder.decode(value)
-    except msgspec.ValidationError as error:
-        text = str(error)
-        found = _PLACE.search(text)
-        param = place + found["path"] if found else place
-        told = text[: found.start()] if found else text
-        raise Problem(Kind.INVALID_REQUEST, f"`{param}` is not as it must be: {told}.", param=param) from None
-    except REFUSED as error:
-        raise _unreadable(error, place) from None
-
-
-def _unreadable(error: Exception, param: str) -> Problem:
-    told = "it is nested too deeply" if isinstance(error, RecursionError) else "a string in it is not valid text"
-    return Problem(Kind.INVALID_REQUEST, f"`{param}` cannot be read: {told}.", param=param)

@@ -12,26 +12,27 @@ from modelyard.canonical.usage import Usage
 from modelyard.core import raw
 from modelyard.core.raw import Fields, Raw
 from modelyard.dialects.anthropic.errors import told_instead
-from modelyard.dialects.anthropic.parameters import LOCKS, number_of, place
-from modelyard.dialects.anthropic.request_reader import read_stream
-from modelyard.dialects.anthropic.thinking import USUAL_OUTPUT, can_think, conflicts, think, thinks
-from modelyard.dialects.anthropic.words import (
+from modelyard.dialects.anthropic.parameters import LOCKS, place
+from modelyard.dialects.anthropic.thinking import USUAL_OUTPUT, can_think, conflicts, think
+from modelyard.dialects.dialect import Head, refused
+from modelyard.dialects.faults import upstream_failed
+from modelyard.dialects.reading import (
+    MALFORMED,
     NULL,
-    REFUSED,
+    is_empty_list,
     is_null,
     note,
-    upstream_failed,
+    number_of,
+    object_in,
+    read_model,
+    read_stream,
     value_in,
     wrong,
 )
-from modelyard.dialects.dialect import Head, refused
+from modelyard.dialects.reasoning import thinks
 
 NOT_NOW = Raw(b'{"type":"disabled"}')
 USUAL_BOUND = Raw(b"%d" % USUAL_OUTPUT)
-
-_string = msgspec.json.Decoder(str)
-
-SHORT = 100  # bytes; an array longer than this has something in it, or is refused when its first message is looked for
 
 
 def read_head(fields: Fields) -> Head:
@@ -40,32 +41,19 @@ def read_head(fields: Fields) -> Head:
     Raises Problem INVALID_REQUEST.
     """
     _require_messages(fields)
-    return Head(model=_model(fields), stream=read_stream(fields), output_bound=_bound(fields))
+    return Head(model=read_model(fields), stream=read_stream(fields), output_bound=_bound(fields))
 
 
 def read_count_head(fields: Fields) -> Head:
     """The head of a request for the number of tokens: there is no output. Raises Problem INVALID_REQUEST."""
     _require_messages(fields)
-    return Head(model=_model(fields), stream=False, output_bound=None)
+    return Head(model=read_model(fields), stream=False, output_bound=None)
 
 
 def _require_messages(fields: Fields) -> None:
     value = fields.get("messages")
-    expected = "an array with at least one message in it"
-    if value is None or bytes(memoryview(value)[:1]) != b"[":
-        raise wrong("messages", expected)
-    if len(value) < SHORT and not bytes(value)[1:-1].strip():
-        raise wrong("messages", expected)
-
-
-def _model(fields: Fields) -> str | None:
-    value = fields.get("model")
-    if value is None or is_null(value):
-        return None
-    try:
-        return _string.decode(value) or None
-    except REFUSED:
-        raise wrong("model", "a string") from None
+    if value is None or bytes(memoryview(value)[:1]) != b"[" or is_empty_list(value):
+        raise wrong("messages", "an array with at least one message in it")
 
 
 def _bound(fields: Fields) -> int | None:
@@ -121,30 +109,23 @@ def _fill_object(fields: Fields, name: str, value: Mapping[str, Any], *, locks: 
     if is_null(given):
         fields[name] = raw.raw_of(value)
         return
-    members = _object(given, name)
+    members = object_in(given, name)
     for member, inner in value.items():
         if locks or is_null(members.get(member, NULL)):
             members[member] = raw.raw_of(inner)
     fields[name] = Raw(raw.join(members))
 
 
-def _object(value: Raw, param: str) -> Fields:
-    try:
-        return raw.split(bytes(value))
-    except raw.NotJson:
-        raise wrong(param, "an object") from None
-
-
 def _asks_to_think(fields: Fields) -> bool:
     value = fields.get("thinking")
     if value is None or is_null(value):
         return False
-    return bytes(_object(value, "thinking").get("type", NULL)) in (b'"enabled"', b'"adaptive"')
+    return bytes(object_in(value, "thinking").get("type", NULL)) in (b'"enabled"', b'"adaptive"')
 
 
 def _fit_thinking(fields: Fields, losses: list[str]) -> None:
     """The caller's budget must stay below the preset's `max_tokens`."""
-    told = _object(fields["thinking"], "thinking")
+    told = object_in(fields["thinking"], "thinking")
     given, bound = told.get("budget_tokens", NULL), _bound(fields)
     if is_null(given) or bound is None:
         return
@@ -302,7 +283,7 @@ def read_count(body: bytes) -> Usage | None:
     """A number of tokens costs nothing. Raises Problem UPSTREAM_FAILED when the answer is none."""
     try:
         count = _count.decode(body)
-    except REFUSED:
+    except MALFORMED:
         count = _Count()
     if count.error is not None:
         raise told_instead({"error": count.error})

@@ -27,7 +27,6 @@ from modelyard.core.errors import Kind, Problem
 from modelyard.core.raw import Fields
 from modelyard.dialects.anthropic.parameters import read_controls
 from modelyard.dialects.anthropic.parts import (
-    CacheMarker,
     DocumentPart,
     ImagePart,
     Message,
@@ -41,12 +40,22 @@ from modelyard.dialects.anthropic.parts import (
     decode_messages,
     decode_system,
 )
-from modelyard.dialects.anthropic.tools import cache_of, read_choice, read_tools, too_many
-from modelyard.dialects.anthropic.words import NAME, NULL, REFUSED, is_null, note, wrong
+from modelyard.dialects.anthropic.tools import read_choice, read_tools
+from modelyard.dialects.anthropic.words import NAME
+from modelyard.dialects.reading import (
+    MALFORMED,
+    NULL,
+    CacheMarker,
+    cache_of,
+    is_null,
+    note,
+    read_stream,
+    too_many,
+    wrong,
+)
 
 Raw = msgspec.Raw
 
-_flag = msgspec.json.Decoder(bool | None)
 _marker = msgspec.json.Decoder(CacheMarker | None)
 
 _NOT_CITED = (b"null", b"[]", b"{}", b'{"enabled":false}', b'{"enabled": false}')
@@ -79,15 +88,6 @@ def read_request(fields: Fields) -> ChatRequest:
         stream=read_stream(fields),
         unread=unread,
     )
-
-
-def read_stream(fields: Fields) -> bool:
-    """Whether the caller wants a stream. Raises Problem INVALID_REQUEST."""
-    value = fields.get("stream")
-    try:
-        return value is not None and bool(_flag.decode(value))
-    except REFUSED:
-        raise wrong("stream", "true or false") from None
 
 
 class _Reader:
@@ -134,7 +134,7 @@ class _Reader:
         """`cache_control` of the whole request is a marker behind the last block that can have one."""
         try:
             marker = _marker.decode(value)
-        except REFUSED:
+        except MALFORMED:
             raise wrong("cache_control", "an object with a type") from None
         lifetime = cache_of(marker, self._unread)
         if lifetime is None:

@@ -3,13 +3,15 @@
 from typing import Any
 
 from modelyard.canonical.chat import ChatRequest, Text
-from modelyard.canonical.snapshot import Accent
+from modelyard.dialects.accents import in_accent
 from modelyard.dialects.anthropic.parameters import place
-from modelyard.dialects.anthropic.thinking import ADAPTIVE, USUAL_OUTPUT, can_think, give_way, think, thinks
+from modelyard.dialects.anthropic.thinking import ADAPTIVE, USUAL_OUTPUT, can_think, give_way, think
 from modelyard.dialects.anthropic.told_messages import write_messages, write_system
 from modelyard.dialects.anthropic.tools import write_tools
-from modelyard.dialects.anthropic.words import encoded, note
 from modelyard.dialects.dialect import Recipient, Written
+from modelyard.dialects.reading import note
+from modelyard.dialects.reasoning import thinks
+from modelyard.dialects.writing import encoded
 
 
 def write_request(request: ChatRequest, recipient: Recipient) -> Written:
@@ -35,7 +37,7 @@ def write_request(request: ChatRequest, recipient: Recipient) -> Written:
     if request.stream:
         body["stream"] = True
     if target.accent.renames or target.accent.refuses:
-        body = _in_accent(body, target.accent, losses)
+        body = in_accent(body, target.accent, losses)
     return Written(encoded(body), losses)
 
 
@@ -58,14 +60,3 @@ def _write_thinking(
     if thought.effort is not None:
         body.setdefault("output_config", {})["effort"] = thought.effort
     give_way(body, losses)
-
-
-def _in_accent(body: dict[str, Any], accent: Accent, losses: list[str]) -> dict[str, Any]:
-    """The body without what the target refuses, and under its own names."""
-    spoken = {}
-    for name, value in body.items():
-        if name in accent.refuses:
-            note(losses, name)
-        else:
-            spoken[accent.renames.get(name, name)] = value
-    return spoken

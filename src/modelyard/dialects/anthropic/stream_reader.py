@@ -24,11 +24,15 @@ from modelyard.core.raw import Raw
 from modelyard.core.sse import EventSplitter, EventTooLarge
 from modelyard.dialects.anthropic.answer import WireBlock, arguments_of, block_of, explanation_of, finish_of
 from modelyard.dialects.anthropic.errors import told_instead
-from modelyard.dialects.anthropic.figures import usage_of
-from modelyard.dialects.anthropic.words import NAME, NULL, REFUSED, event_data, loose, mended_json, upstream_failed
+from modelyard.dialects.anthropic.figures import merge, usage_of
+from modelyard.dialects.anthropic.words import NAME, loose
+from modelyard.dialects.faults import CUT, broken_stream, upstream_failed
+from modelyard.dialects.growth import Growth
+from modelyard.dialects.named_events import event_data
+from modelyard.dialects.reading import MALFORMED, NULL
+from modelyard.dialects.writing import mended
 
 BROKEN = "The backend's stream is broken: it sent a line that is not an event of an Anthropic answer."
-CUT = "The backend's stream ended before the answer was complete."
 OUT_OF_ORDER = "The backend's stream is broken: it sent more of a block that it had not begun."
 
 
@@ -89,14 +93,16 @@ class StreamReader:
     """See `dialects.dialect.EventReader`."""
 
     __slots__ = (
-        "_blocks", "_called", "_done", "_id", "_next", "_open", "_reason", "_sequence", "_splitter", "_started",
-        "_usages", "_words", "fault",
+        "_alone", "_blocks", "_called", "_done", "_growth", "_id", "_next", "_open", "_reason", "_sequence", "_splitter",
+        "_started", "_told", "_words", "fault",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.fault: Problem | None = None
         self._splitter = EventSplitter()
+        self._growth = Growth()
         self._open: dict[int, _Open] = {}
+        self._alone: int | None = None  # the index of the last block, if that is no tool call
         self._next = 0
         self._started = False
         self._done = False
@@ -104,7 +110,7 @@ class StreamReader:
         self._reason: str | None = None
         self._sequence: str | None = None
         self._words = ""
-        self._usages: list[Any] = []
+        self._told: dict[str, Any] = {}
         self._id = ""
         self._blocks = 0
 
@@ -119,7 +125,7 @@ class StreamReader:
                 if data and not self._done:
                     self._read(data, events, BROKEN)
         except EventTooLarge as error:
-            self.fault = upstream_failed(f"The backend's stream is broken: {error}.")
+            self.fault = broken_stream(error)
         except Problem as problem:
             self.fault = problem
         return events
@@ -145,7 +151,7 @@ class StreamReader:
     def _read(self, data: bytes, events: list[Event], broken: str) -> None:
         try:
             event = decoder.decode(data)
-        except REFUSED:
+        except MALFORMED:
             if data.strip() == b"[DONE]":
                 return  # a habit of OpenAI's that some proxies add
             event = _mended(decoder, data, broken)
@@ -173,7 +179,7 @@ class StreamReader:
         self._started = True
         head = _mended(_head, bytes(event.message), BROKEN)
         self._id = head.id if isinstance(head.id, str) else ""
-        self._usages.append(head.usage)
+        merge(self._told, head.usage)
         events.append(Start(self._id, head.model if isinstance(head.model, str) else "", usage_of(head.usage)))
 
     def _delta(self, event: WireEvent, events: list[Event]) -> None:
@@ -186,13 +192,16 @@ class StreamReader:
         kind = block.kind
         if kind is Text:
             if delta.text:
+                self._growth.piece(len(delta.text))
                 events.append(TextDelta(block.number, delta.text))
         elif kind is ToolCall:
             if delta.partial_json:
+                self._growth.piece(len(delta.partial_json))
                 block.given = ""
                 events.append(ArgumentsDelta(block.number, delta.partial_json))
         elif kind is Thinking:
             if delta.thinking:
+                self._growth.piece(len(delta.thinking))
                 events.append(ThinkingDelta(block.number, delta.thinking))
             if delta.signature:
                 block.signature = delta.signature
@@ -204,9 +213,12 @@ class StreamReader:
         block = block_of(told, self._id, self._next)
         self._blocks += 1
         calls = block is not None and isinstance(block, ToolCall)
-        for index, other in list(self._open.items()):
-            if index == event.index or not (calls and other.kind is ToolCall):
+        # Tool calls may be open beside each other; any other block is alone.
+        for index in (event.index, self._alone) if calls else list(self._open):
+            if index is not None and index in self._open:
                 self._stop(index, events)
+        self._alone = None if calls else event.index
+        self._growth.block(len(event.content_block))
         if block is None:
             self._open[event.index] = _Open(-1, None)
             return
@@ -246,7 +258,7 @@ class StreamReader:
 
     def _message_delta(self, event: WireEvent) -> None:
         if event.usage is not NULL:
-            self._usages.append(loose(event.usage))
+            merge(self._told, loose(event.usage))
         delta = event.delta
         if delta is not None and delta.stop_reason is not None:
             self._reason, self._sequence = delta.stop_reason, delta.stop_sequence
@@ -261,16 +273,16 @@ class StreamReader:
             events += (BlockStart(0, Refusal(text="")), TextDelta(0, self._words), BlockStop(0))
         self._done = True
         reason, sequence = finish_of(self._reason, self._sequence, called=self._called)
-        events.append(Finish(reason, sequence, usage_of(*self._usages)))
+        events.append(Finish(reason, sequence, usage_of(self._told)))
 
 
 def _mended(decoder: "msgspec.json.Decoder[Any]", data: bytes, broken: str) -> Any:
     """Decode, if need be what msgspec refuses; Problem UPSTREAM_FAILED with the message `broken` for anything else."""
     try:
         return decoder.decode(data)
-    except REFUSED:
+    except MALFORMED:
         pass
     try:
-        return decoder.decode(mended_json(data))
-    except (ValueError, *REFUSED):
+        return decoder.decode(mended(data))
+    except (ValueError, *MALFORMED):
         raise upstream_failed(broken) from None

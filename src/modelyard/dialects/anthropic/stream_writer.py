@@ -23,8 +23,9 @@ from modelyard.core.errors import Problem
 from modelyard.dialects.anthropic.answer import call_id_of, message_id, reason_of
 from modelyard.dialects.anthropic.errors import write_stream_error
 from modelyard.dialects.anthropic.figures import write_usage
-from modelyard.dialects.anthropic.words import NAME, encoded, quoted
+from modelyard.dialects.anthropic.words import NAME
 from modelyard.dialects.dialect import Asker
+from modelyard.dialects.writing import encoded, quoted
 
 _DELTA = b'event: content_block_delta\ndata: {"type":"content_block_delta","index":%d,"delta":'
 _END = b"}}\n\n"

@@ -10,8 +10,13 @@ from modelyard.core.errors import Problem
 from modelyard.core.raw import Raw
 from modelyard.core.sse import EventSplitter, EventTooLarge
 from modelyard.dialects.anthropic.errors import told_instead, write_stream_error
-from modelyard.dialects.anthropic.figures import usage_of
-from modelyard.dialects.anthropic.words import NULL, REFUSED, event_data, is_null, loose, mended_json, upstream_failed
+from modelyard.dialects.anthropic.figures import merge, usage_of
+from modelyard.dialects.anthropic.words import loose
+from modelyard.dialects.faults import CUT, NOT_JSON, broken_stream, upstream_failed
+from modelyard.dialects.in_band import tells_error, told_in_band
+from modelyard.dialects.named_events import event_data
+from modelyard.dialects.reading import MALFORMED, NULL, is_null
+from modelyard.dialects.writing import mended
 
 
 class _Event(msgspec.Struct):
@@ -35,11 +40,11 @@ _reason = msgspec.json.Decoder(_Reason)
 class AnthropicTap:
     """Watches one stream of events as they pass unchanged. See `dialects.dialect.StreamTap`."""
 
-    __slots__ = ("_reason", "_splitter", "_usages", "complete", "deltas", "fault", "usage")
+    __slots__ = ("_reason", "_splitter", "_told", "complete", "deltas", "fault", "usage")
 
     def __init__(self, take_usage_out: bool) -> None:
         self._splitter = EventSplitter()
-        self._usages: list[Any] = []
+        self._told: dict[str, Any] = {}
         self._reason = False
         self.usage: Usage | None = None
         self.deltas = 0
@@ -51,7 +56,7 @@ class AnthropicTap:
         try:
             events = self._splitter.feed(chunk)
         except EventTooLarge as error:
-            self.fault = upstream_failed(f"The backend's stream is broken: {error}.")
+            self.fault = broken_stream(error)
             return b""
         return b"".join(self._good(events))
 
@@ -65,7 +70,7 @@ class AnthropicTap:
                 last = rest.rstrip(b"\r\n") + b"\n\n"
                 self._note(last)
             if not self._is_over():
-                raise upstream_failed("The backend's stream ended before the answer was complete.")
+                raise upstream_failed(CUT)
             self.complete = True
         return last
 
@@ -92,6 +97,8 @@ class AnthropicTap:
             return
         seen = _seen(data)
         kind = seen.type
+        if tells_error(event, data):
+            raise told_instead(told_in_band(data), " in mid-stream")
         if kind == "content_block_delta":
             self.deltas += 1
         elif kind == "message_start":
@@ -106,8 +113,8 @@ class AnthropicTap:
             raise told_instead(loose(Raw(data)), " in mid-stream")
 
     def _count(self, usage: Any) -> None:
-        self._usages.append(usage)
-        self.usage = usage_of(*self._usages)
+        merge(self._told, usage)
+        self.usage = usage_of(self._told)
 
 
 _NOTHING = _Event()
@@ -117,20 +124,20 @@ def _seen(data: bytes) -> _Event:
     """An event decoded; nothing of one that is not as we know it: that is the caller's to read."""
     try:
         return _event.decode(data)
-    except REFUSED:
+    except MALFORMED:
         pass
     if data.strip() == b"[DONE]":
         return _NOTHING
     try:
-        return _event.decode(mended_json(data))
+        return _event.decode(mended(data))
     except msgspec.ValidationError:
         return _NOTHING
-    except (ValueError, *REFUSED):
-        raise upstream_failed("The backend's stream is broken: it sent a line that is not JSON.") from None
+    except (ValueError, *MALFORMED):
+        raise upstream_failed(NOT_JSON) from None
 
 
 def _has_reason(delta: Raw) -> bool:
     try:
         return not is_null(delta) and _reason.decode(delta).stop_reason is not None
-    except REFUSED:
+    except MALFORMED:
         return False

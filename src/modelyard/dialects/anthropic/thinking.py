@@ -4,19 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from modelyard.canonical.chat import Reasoning
-from modelyard.dialects.anthropic.words import note
+from modelyard.dialects.reading import note
+from modelyard.dialects.reasoning import LEAST_BUDGET, budget_of, effort_of
 
-BUDGETS: Mapping[str, int] = {
-    "minimal": 1024,
-    "low": 1024,
-    "medium": 4096,
-    "high": 16384,
-    "xhigh": 32768,
-    "max": 65536,
-}
-LEAST_BUDGET = 1024
 USUAL_OUTPUT = 4096
-LOW_BUDGET, MEDIUM_BUDGET = 1024, 8192
 LEAST_TOP_P = 0.95
 
 ADAPTIVE = "adaptive"
@@ -34,42 +25,25 @@ class Thought(NamedTuple):
     max_tokens: int
 
 
-def thinks(reasoning: Reasoning | None) -> bool:
-    """True when thoughts are asked for."""
-    return reasoning is not None and reasoning.enabled and reasoning.effort != "none"
-
-
 def think(reasoning: Reasoning, bound: int | None, limit: int | None, *, adaptive: bool = False) -> Thought:
     """How to say that a model is to think. `bound` is the caller's `max_tokens`, `limit` the model's own maximum."""
     told: dict[str, Any] = {"type": "enabled"}
     if reasoning.summary is not None and reasoning.summary != "auto":
         told["display"] = "omitted" if reasoning.summary == "omitted" else "summarized"
-    budget = _budget(reasoning)
+    budget = budget_of(reasoning)
     if bound is None:
         bound = limit or budget + USUAL_OUTPUT
     if adaptive:
         told["type"] = ADAPTIVE
-        return Thought(told, _effort(reasoning), bound)
+        told.setdefault("display", "summarized")  # else these models show nothing of what they think
+        effort = effort_of(reasoning)
+        return Thought(told, "low" if effort == "minimal" else effort, bound)
     if budget >= bound:
         budget = max(bound * 3 // 4, LEAST_BUDGET)
     if budget >= bound:
         return Thought(None, None, bound)
     told["budget_tokens"] = budget
     return Thought(told, None, bound)
-
-
-def _budget(reasoning: Reasoning) -> int:
-    if reasoning.budget is not None:
-        return max(reasoning.budget, LEAST_BUDGET)
-    return BUDGETS.get(reasoning.effort or "medium", BUDGETS["medium"])
-
-
-def _effort(reasoning: Reasoning) -> str | None:
-    if reasoning.effort is not None:
-        return "low" if reasoning.effort == "minimal" else reasoning.effort
-    if reasoning.budget is None:
-        return None
-    return "low" if reasoning.budget <= LOW_BUDGET else "medium" if reasoning.budget <= MEDIUM_BUDGET else "high"
 
 
 def conflicts(fields: Mapping[str, Any]) -> list[str]:

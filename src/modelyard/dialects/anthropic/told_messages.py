@@ -31,7 +31,9 @@ from modelyard.canonical.chat import (
 from modelyard.core import raw
 from modelyard.core.errors import Kind, Problem
 from modelyard.dialects.anthropic.tools import legal_name, marker
-from modelyard.dialects.anthropic.words import NAME, note
+from modelyard.dialects.anthropic.words import NAME
+from modelyard.dialects.media_types import media_type_of
+from modelyard.dialects.reading import note
 
 NOTHING_SAID = "."
 """What the user says where a conversation has no words, or begins with an answer: the API wants something there."""
@@ -39,13 +41,6 @@ NOTHING_SAID = "."
 _ID = re.compile(r"[a-zA-Z0-9_-]+")
 _NOT_ID = re.compile(r"[^a-zA-Z0-9_-]")
 
-# Data without its media type: what the first characters of its base64 tell.
-_SIGNS = (
-    ("iVBORw0KGgo", "image/png"),
-    ("/9j/", "image/jpeg"),
-    ("R0lGOD", "image/gif"),
-    ("UklGR", "image/webp"),
-)
 _PDF = "application/pdf"
 _PDF_SIGN = "JVBERi"
 
@@ -248,12 +243,12 @@ def _source(media: Media) -> dict[str, Any] | None:
     if media.data is None:
         return None
     if media.kind == IMAGE:
-        return {"type": "base64", "media_type": media.media_type or _image_type(media.data), "data": media.data}
+        return {
+            "type": "base64",
+            "media_type": media.media_type or media_type_of(media.data, IMAGE),
+            "data": media.data,
+        }
     return _document_source(media.data, media.media_type)
-
-
-def _image_type(data: str) -> str:
-    return next((name for sign, name in _SIGNS if data.startswith(sign)), "image/png")
 
 
 def _document_source(data: str, media_type: str | None) -> dict[str, Any] | None:

@@ -9,9 +9,8 @@ from modelyard.canonical.chat import AUTO, MAX_PARTS, NONE, ONE, REQUIRED, ChatR
 from modelyard.core import raw
 from modelyard.core.errors import Kind, Problem
 from modelyard.core.raw import Fields
-from modelyard.dialects.anthropic.parts import CacheMarker
 from modelyard.dialects.anthropic.schemas import NO_ARGUMENTS, of_arguments
-from modelyard.dialects.anthropic.words import NULL, REFUSED, is_null, note, wrong
+from modelyard.dialects.reading import MALFORMED, NULL, CacheMarker, cache_of, note, schema_of, too_many, wrong
 
 Raw = msgspec.Raw
 
@@ -60,7 +59,7 @@ def read_tools(fields: Fields, unread: list[str]) -> list[Tool]:
         return []
     try:
         told = _tools.decode(value) or []
-    except REFUSED:
+    except MALFORMED:
         told = _one_by_one(value, unread)
     tools = []
     for index, tool in enumerate(told):
@@ -98,41 +97,22 @@ def _one_by_one(value: Raw, unread: list[str]) -> list[_Tool | None]:
                 if bytes(fields.pop(name)) not in _NEUTRAL:
                     note(unread, f"tools.{name}")
             tools.append(_tool.decode(raw.join(fields)))
-        except (raw.NotJson, *REFUSED) as error:
+        except (raw.NotJson, *MALFORMED) as error:
             param = f"tools[{index}]"
             raise Problem(Kind.INVALID_REQUEST, f"`{param}` is not as it must be: {error}.", param=param) from None
     return tools
 
 
-def too_many(param: str) -> Problem:
-    """A request that nobody means."""
-    return Problem(
-        Kind.INVALID_REQUEST, f"`{param}` is too long: a request may have {MAX_PARTS} parts in all.", param=param
-    )
-
-
 def _read(tool: _Tool, param: str, unread: list[str]) -> Tool:
     if not tool.name:
         raise wrong(f"{param}.name", "the tool's name")
-    if not is_null(tool.input_schema) and bytes(memoryview(tool.input_schema)[:1]) != b"{":
-        raise wrong(f"{param}.input_schema", "a JSON schema (an object)")
     return Tool(
         name=tool.name,
         description=tool.description,
-        schema=None if is_null(tool.input_schema) else tool.input_schema,
+        schema=schema_of(tool.input_schema, f"{param}.input_schema"),
         strict=tool.strict,
         cache=cache_of(tool.cache_control, unread),
     )
-
-
-def cache_of(marker: CacheMarker | None, unread: list[str]) -> str | None:
-    """The lifetime of a cache marker, None without one."""
-    if marker is None:
-        return None
-    if marker.ttl in (None, "5m", "1h"):
-        return marker.ttl or "5m"
-    note(unread, "cache_control")
-    return None
 
 
 def read_choice(fields: Fields, tools: list[Tool], unread: list[str]) -> tuple[ToolChoice | None, bool | None]:
@@ -142,7 +122,7 @@ def read_choice(fields: Fields, tools: list[Tool], unread: list[str]) -> tuple[T
         return None, None
     try:
         choice = _choice.decode(value)
-    except REFUSED:
+    except MALFORMED:
         raise wrong("tool_choice", 'an object with a "type"') from None
     if choice is None:
         return None, None

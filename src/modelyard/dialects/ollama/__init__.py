@@ -37,6 +37,9 @@ def _operation(
     embedding: EmbeddingTranslation | None = None,
 ) -> Operation:
     def alone(fields: Fields, asker: Asker) -> bytes | None:
+        if embedding is not None:
+            # As Ollama does. Its older operation is given one text.
+            return embeddings.write_none(asker) if name == "embed" and passing.embeds_nothing(fields) else None
         if not passing.only_loads(name, fields):
             return None
         return answer.write_loaded(name, asker, unload=passing.only_unloads(name, fields))
@@ -57,7 +60,7 @@ def _operation(
         chat=chat,
         embeddings=embedding,
         stream_type=NDJSON,
-        alone=alone if chat is not None else None,
+        alone=alone,
     )
 
 

@@ -24,11 +24,16 @@ from modelyard.canonical.chat import (
 )
 from modelyard.canonical.usage import NOTHING, Usage, count
 from modelyard.core import raw
-from modelyard.core.errors import Kind, Problem
+from modelyard.core.errors import Problem
 from modelyard.core.raw import Raw
 from modelyard.dialects.dialect import Asker
+from modelyard.dialects.faults import no_answer, upstream_failed
 from modelyard.dialects.ollama.errors import told_instead
-from modelyard.dialects.ollama.words import NULL, REFUSED, moment, object_of, one_line, quoted, whole
+from modelyard.dialects.ollama.words import moment, object_of, one_line, quoted
+from modelyard.dialects.reading import MALFORMED, NULL
+from modelyard.dialects.writing import whole
+
+NOT_AN_ANSWER = no_answer("an Ollama answer")
 
 NO_ARGUMENTS = Raw(b"{}")
 
@@ -97,7 +102,7 @@ def read_line(data: bytes) -> Line:
     """One object of an answer. Raises Problem UPSTREAM_FAILED when it is none, or holds an error."""
     try:
         line = line_decoder.decode(data)
-    except REFUSED:
+    except MALFORMED:
         line = _reread(data)
     error = line.error
     if error is not NULL and bytes(error) not in (b"null", b'""'):
@@ -108,15 +113,16 @@ def read_line(data: bytes) -> Line:
 def _reread(data: bytes) -> Line:
     """Once more, with every half of a surrogate pair replaced: msgspec refuses them, a token's border may leave them."""
     try:
-        return line_decoder.decode(mended(data))
-    except (*REFUSED, ValueError):
-        raise Problem(
-            Kind.UPSTREAM_FAILED, "The backend answered with something that is not an Ollama answer."
-        ) from None
+        return line_decoder.decode(_mended(data))
+    except (*MALFORMED, ValueError):
+        raise upstream_failed(NOT_AN_ANSWER) from None
 
 
-def mended(data: bytes) -> bytes:
-    """JSON with every half of a surrogate pair replaced. Raises ValueError (or RecursionError) when it is not JSON."""
+def _mended(data: bytes) -> bytes:
+    """JSON with every half of a surrogate pair replaced. Raises ValueError (or RecursionError) when it is not JSON.
+
+    Unlike `writing.mended` it takes no NaN for null: Ollama never writes one.
+    """
     return whole(json.dumps(json.loads(data), ensure_ascii=False)).encode()
 
 
@@ -124,7 +130,7 @@ def read_figures(data: bytes) -> Figures:
     """The figures of a last line; none when they are not as they must be."""
     try:
         return figures_decoder.decode(data)
-    except REFUSED:
+    except MALFORMED:
         return Figures()
 
 
@@ -174,9 +180,7 @@ def arguments_of(call: WireCall) -> str:
     try:
         return str(raw.value_of(arguments)) if data[:1] == b'"' else data.decode()
     except (raw.NotJson, UnicodeDecodeError):
-        raise Problem(
-            Kind.UPSTREAM_FAILED, "The backend's answer holds a tool call with arguments that cannot be read."
-        ) from None
+        raise upstream_failed("The backend's answer holds a tool call with arguments that cannot be read.") from None
 
 
 def logprobs_of(line: Line) -> list[Any] | None:
@@ -197,10 +201,7 @@ def read_reply(body: bytes) -> ChatReply:
     line = read_line(body)
     message = line.message
     if message is None and line.response is None:
-        raise Problem(
-            Kind.UPSTREAM_FAILED,
-            "The backend answered with something that is not an Ollama answer. Check the base URL.",
-        )
+        raise upstream_failed(NOT_AN_ANSWER)
     if line.done is False:
         raise cut_short()
     if message is None:
@@ -227,7 +228,7 @@ def read_reply(body: bytes) -> ChatReply:
 
 def cut_short() -> Problem:
     """An answer that says itself that it is not done: Ollama ends one so that repeats itself without end."""
-    return Problem(Kind.UPSTREAM_FAILED, "The backend gave up before the answer was complete.")
+    return upstream_failed("The backend gave up before the answer was complete.")
 
 
 # Writing

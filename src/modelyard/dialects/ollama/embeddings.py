@@ -11,10 +11,12 @@ from modelyard.core import raw
 from modelyard.core.errors import Kind, Problem
 from modelyard.core.raw import Fields, Raw
 from modelyard.dialects.dialect import Asker, EmbeddingTranslation, Recipient, Written
+from modelyard.dialects.faults import upstream_failed
 from modelyard.dialects.ollama.answer import Figures, usage_of
 from modelyard.dialects.ollama.errors import told_instead
-from modelyard.dialects.ollama.parameters import place_loading, read_controls, value_in, wrong
-from modelyard.dialects.ollama.words import NULL, REFUSED, quoted
+from modelyard.dialects.ollama.parameters import place_loading, read_controls
+from modelyard.dialects.ollama.words import quoted
+from modelyard.dialects.reading import MALFORMED, NULL, too_many, value_in, wrong
 
 _EMBED = frozenset({"model", "input", "dimensions", "options", "stream"})
 _EMBEDDINGS = frozenset({"model", "prompt", "options", "stream"})
@@ -35,7 +37,7 @@ _answer = msgspec.json.Decoder(_Answer)
 def _read_embed(fields: Fields) -> EmbeddingRequest:
     try:
         given = _inputs.decode(fields.get("input", NULL))
-    except REFUSED:
+    except MALFORMED:
         raise wrong("input", "a string or an array of strings") from None
     inputs: list[str | list[int]] = [given] if isinstance(given, str) else [*(given or ())]
     return _request(fields, inputs, "input", _EMBED)
@@ -52,7 +54,7 @@ def _request(fields: Fields, inputs: list[str | list[int]], name: str, own: froz
     if not inputs:
         raise Problem(Kind.INVALID_REQUEST, f"`{name}` is empty: give a text to embed.", param=name)
     if len(inputs) > MAX_PARTS:
-        raise Problem(Kind.INVALID_REQUEST, f"`{name}` holds more than {MAX_PARTS} texts.", param=name)
+        raise too_many(name, "texts")
     controls, unread = read_controls(fields, own)
     dimensions = value_in(fields["dimensions"], "dimensions") if "dimensions" in own & fields.keys() else None
     if dimensions is not None and (not isinstance(dimensions, int) or isinstance(dimensions, bool)):
@@ -107,7 +109,7 @@ def _written(body: dict[str, Any], request: EmbeddingRequest, losses: list[str])
 def _read_reply(body: bytes) -> EmbeddingReply:
     try:
         answer = _answer.decode(body)
-    except REFUSED:
+    except MALFORMED:
         raise _not_an_answer() from None
     if bytes(answer.error) not in (b"null", b'""'):
         raise told_instead(answer.error)
@@ -121,7 +123,7 @@ def _read_reply(body: bytes) -> EmbeddingReply:
 
 
 def _not_an_answer() -> Problem:
-    return Problem(Kind.UPSTREAM_FAILED, "The backend answered with something that is not an embedding of Ollama's.")
+    return upstream_failed("The backend answered with something that is not an embedding of Ollama's.")
 
 
 def _write_embed_reply(reply: EmbeddingReply, asker: Asker) -> bytes:
@@ -131,6 +133,11 @@ def _write_embed_reply(reply: EmbeddingReply, asker: Asker) -> bytes:
         b",".join([bytes(vector) for vector in reply.vectors]),
         usage.all_input,
     )
+
+
+def write_none(asker: Asker) -> bytes:
+    """The answer to an /api/embed without a text."""
+    return _write_embed_reply(EmbeddingReply(vectors=[]), asker)
 
 
 def _write_embeddings_reply(reply: EmbeddingReply, asker: Asker) -> bytes:

@@ -4,8 +4,9 @@ import re
 from typing import Any
 
 from modelyard.core import raw
-from modelyard.core.errors import Kind, Problem
+from modelyard.core.errors import Problem
 from modelyard.dialects.dialect import ToldError
+from modelyard.dialects.faults import reported
 from modelyard.dialects.ollama.words import quoted
 
 
@@ -30,14 +31,16 @@ def read_error(body: bytes) -> ToldError | None:
     if message.startswith("{"):
         inner = _message(_error_of(message.encode("utf-8", "replace")))
         message = inner if inner is not None else message
-    return ToldError(message=message)
+    return ToldError(message=message, callers=_CALLERS.search(message) is not None)
+
+
+# What Ollama answers with status 500 although another host would say the same.
+_CALLERS = re.compile(r'^option "[^"]*" must be |^invalid format: ')
 
 
 def told_instead(error: raw.Raw) -> Problem:
     """An error that came where an answer, or more of it, should be. `error` is the field's raw value."""
-    told = read_error(b'{"error":%b}' % bytes(error))
-    reason = told.message if told is not None else "no reason given"
-    return Problem(Kind.UPSTREAM_FAILED, f"The backend reported an error: {reason}")
+    return reported(read_error(b'{"error":%b}' % bytes(error)))
 
 
 def _error_of(body: bytes) -> Any:

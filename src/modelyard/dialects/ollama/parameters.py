@@ -10,8 +10,10 @@ from typing import Any, NamedTuple
 
 from modelyard.canonical.chat import PARAMETERS, Controls, OutputFormat, Reasoning
 from modelyard.core import raw
-from modelyard.core.errors import Kind, Problem
 from modelyard.core.raw import Fields, Raw
+from modelyard.dialects.neutral import says_nothing
+from modelyard.dialects.reading import is_object, parameter_in, value_in, wrong
+from modelyard.dialects.reasoning import thinks
 
 # The hub's parameters that go into `options`, each with its name there.
 OPTIONS: Mapping[str, str] = {
@@ -45,18 +47,6 @@ ALIASES: Mapping[str, str] = {"num_predict": "max_tokens", "max_completion_token
 # A name of the wire and the name by which a preset locks it.
 LOCKS: Mapping[str, str] = {"num_predict": "max_tokens", "format": "response_format", "think": "reasoning_effort"}
 
-# Values that say what would be anyway: a target that cannot say them loses nothing.
-_UNSAID: Mapping[str, tuple[Any, ...]] = {
-    "n": (1,),
-    "store": (False,),
-    "service_tier": ("auto", "default"),
-    "metadata": ({},),
-    "suffix": ("",),
-    "user": ("",),
-    "logprobs": (False,),
-    "top_logprobs": (0,),
-}
-
 LEVELS: Mapping[str, str] = {
     "minimal": "low",
     "low": "low",
@@ -65,14 +55,12 @@ LEVELS: Mapping[str, str] = {
     "xhigh": "high",
     "max": "high",
 }
-LOW_BUDGET, MEDIUM_BUDGET = 1024, 8192
+_USUAL_TIERS = ("auto", "default")
 
 # Parameters that are off, or empty, unless a caller says otherwise.
 _OFF = frozenset({"logprobs", "top_logprobs", "suffix", "user", "store"})
 
 _THINK = frozenset({"low", "medium", "high", "max"})
-
-_WHOLE = 2**63
 
 
 class Placed(NamedTuple):
@@ -97,7 +85,7 @@ def place(controls: Controls) -> Placed:
                     losses.append(name)
         elif name == "keep_alive":
             root[name] = _duration(value)
-        elif value in _UNSAID.get(name, ()):
+        elif _is_usual(name, value):
             continue
         elif name in ROOT:
             root[name] = value
@@ -113,13 +101,15 @@ def place(controls: Controls) -> Placed:
     return Placed(root, options, losses)
 
 
+def _is_usual(name: str, value: Any) -> bool:
+    return says_nothing(name, value) or (name == "service_tier" and value in _USUAL_TIERS)
+
+
 def place_loading(controls: Controls) -> Placed:
     """Controls of an embedding: only what loads the model. How it would write text is a loss."""
     params = {name: value for name, value in controls.params.items() if name in LOADING}
     root, options, _ = place(Controls(params=params, extras=controls.extras))
-    losses = [
-        name for name, value in controls.params.items() if name not in LOADING and value not in _UNSAID.get(name, ())
-    ]
+    losses = [name for name, value in controls.params.items() if name not in LOADING and not _is_usual(name, value)]
     losses += ["response_format"] if controls.output is not None else []
     losses += ["reasoning_effort"] if controls.reasoning is not None else []
     return Placed(root, options, losses)
@@ -137,16 +127,10 @@ def _duration(value: Any) -> Any:
 
 
 def think_of(reasoning: Reasoning) -> bool | str:
-    """Ollama's `think`: yes, no, or a level."""
-    if not reasoning.enabled or reasoning.effort == "none":
+    """Ollama's `think`: yes, no, or a level. A budget is a mere yes: many models and older servers know no levels."""
+    if not thinks(reasoning):
         return False
-    if reasoning.effort is not None:
-        return LEVELS.get(reasoning.effort, "medium")
-    if reasoning.budget is not None:
-        if reasoning.budget <= LOW_BUDGET:
-            return "low"
-        return "medium" if reasoning.budget <= MEDIUM_BUDGET else "high"
-    return True
+    return True if reasoning.effort is None else LEVELS.get(reasoning.effort, "medium")
 
 
 def read_controls(fields: Fields, own: frozenset[str]) -> tuple[Controls, list[str]]:
@@ -170,19 +154,6 @@ def read_controls(fields: Fields, own: frozenset[str]) -> tuple[Controls, list[s
     return Controls(params=params, output=_output(fields), reasoning=_reasoning(fields)), unread
 
 
-def value_in(value: Raw, param: str) -> Any:
-    """The decoded value of a caller's field. Raises Problem INVALID_REQUEST."""
-    try:
-        return raw.value_of(value)
-    except raw.NotJson as error:
-        raise Problem(Kind.INVALID_REQUEST, f"`{param}` cannot be read: {error}.", param=param) from None
-
-
-def wrong(param: str, expected: str) -> Problem:
-    """A field of the caller's request that has another type than it must have."""
-    return Problem(Kind.INVALID_REQUEST, f"`{param}` must be {expected}.", param=param)
-
-
 def _read_options(value: Raw, params: dict[str, Any], unread: list[str]) -> None:
     options = value_in(value, "options")
     if options is None:
@@ -200,7 +171,11 @@ def _read_options(value: Raw, params: dict[str, Any], unread: list[str]) -> None
 
 
 def _set(params: dict[str, Any], name: str, value: Any, param: str) -> None:
-    value = _typed(name, value, param)
+    if PARAMETERS[name] is int and isinstance(value, float) and math.isfinite(value):
+        value = int(value)  # Ollama cuts the fraction off a number that must be whole; so do we
+    value = parameter_in(name, value, param)
+    if PARAMETERS[name] is float:
+        value = float(value)
     if name == "max_tokens" and value <= 0:
         params.pop(name, None)  # -1 and -2: without a bound
     elif (name == "truncate" and value) or (name in _OFF and not value):
@@ -209,46 +184,13 @@ def _set(params: dict[str, Any], name: str, value: Any, param: str) -> None:
         params[name] = value
 
 
-def _typed(name: str, value: Any, param: str) -> Any:
-    expected: Any = PARAMETERS[name]
-    if expected is float or expected is int:
-        return _number(value, param, whole=expected is int)
-    if expected is list:
-        items = [value] if isinstance(value, str) else value
-        if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
-            raise wrong(param, "a list of strings")
-        return items
-    if not isinstance(value, expected) or (expected is not bool and isinstance(value, bool)):
-        raise wrong(param, _WORDS[expected])
-    if name == "logit_bias":
-        return {token: _number(bias, param, whole=False) for token, bias in value.items()}
-    return value
-
-
-_WORDS: Mapping[Any, str] = {
-    bool: "true or false",
-    str: "a string",
-    dict: "an object",
-    (str, int, float): "a number of seconds or a duration such as `5m`",
-}
-
-
-def _number(value: Any, param: str, *, whole: bool) -> int | float:
-    """Ollama cuts the fraction off a number that must be whole; so do we."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise wrong(param, "a whole number" if whole else "a number")
-    if not math.isfinite(value) if isinstance(value, float) else not -_WHOLE <= value < _WHOLE:
-        raise wrong(param, "a number of at most 64 bits")
-    return int(value) if whole else float(value)
-
-
 def _output(fields: Fields) -> OutputFormat | None:
     value = fields.get("format")
     if value is None or bytes(value) in (b"null", b'""'):
         return None
     if bytes(value) == b'"json"':
         return OutputFormat()
-    if bytes(value)[:1] != b"{":
+    if not is_object(value):
         raise wrong("format", "`json` or a JSON schema")
     return OutputFormat(schema=value)
 

@@ -9,17 +9,16 @@ import msgspec
 from modelyard.canonical.snapshot import Preset, Target
 from modelyard.canonical.usage import Usage
 from modelyard.core import raw
-from modelyard.core.errors import Kind, Problem
+from modelyard.core.errors import Problem
 from modelyard.core.ndjson import LineSplitter, LineTooLarge
 from modelyard.core.raw import Fields, Raw
 from modelyard.dialects.dialect import Head
-from modelyard.dialects.ollama.answer import Figures, cut_short, usage_of
+from modelyard.dialects.faults import CUT, broken_stream, upstream_failed
+from modelyard.dialects.ollama.answer import NOT_AN_ANSWER, Figures, cut_short, usage_of
 from modelyard.dialects.ollama.errors import told_instead, write_stream_error
-from modelyard.dialects.ollama.parameters import LOCKS, Placed, place, place_loading, value_in, wrong
-from modelyard.dialects.ollama.request_reader import is_empty, is_object, reads_stream, split
-from modelyard.dialects.ollama.words import NULL, REFUSED
-
-_string = msgspec.json.Decoder(str)
+from modelyard.dialects.ollama.parameters import LOCKS, Placed, place, place_loading
+from modelyard.dialects.ollama.request_reader import is_empty, reads_stream
+from modelyard.dialects.reading import MALFORMED, NULL, is_object, object_in, read_model, value_in, wrong
 
 
 def read_chat_head(fields: Fields) -> Head:
@@ -37,13 +36,18 @@ def read_generate_head(fields: Fields) -> Head:
 def read_embed_head(fields: Fields) -> Head:
     """No input is fine: Ollama answers with no vectors. Raises Problem INVALID_REQUEST."""
     _expect(fields, "input", b'"[', "a string or an array of strings")
-    return Head(model=_model(fields), stream=False, output_bound=None)
+    return Head(model=read_model(fields), stream=False, output_bound=None)
 
 
 def read_embeddings_head(fields: Fields) -> Head:
     """The same for the older operation. Raises Problem INVALID_REQUEST."""
     _expect(fields, "prompt", b'"', "a string")
-    return Head(model=_model(fields), stream=False, output_bound=None)
+    return Head(model=read_model(fields), stream=False, output_bound=None)
+
+
+def embeds_nothing(fields: Fields) -> bool:
+    """True for an /api/embed without a text."""
+    return is_empty(fields.get("input"))
 
 
 def only_loads(operation: str, fields: Fields) -> bool:
@@ -68,17 +72,17 @@ def only_unloads(operation: str, fields: Fields) -> bool:
 def _head(fields: Fields, stream: bool) -> Head:
     options = fields.get("options")
     if options is None or bytes(options) == b"null":
-        return Head(model=_model(fields), stream=stream, output_bound=None)
+        return Head(model=read_model(fields), stream=stream, output_bound=None)
     if not is_object(options):
         raise wrong("options", "an object")
-    bound = split(options, "options").get("num_predict")
+    bound = object_in(options, "options").get("num_predict")
     limit = None if bound is None else value_in(bound, "options.num_predict")
     if limit is None:
-        return Head(model=_model(fields), stream=stream, output_bound=None)
+        return Head(model=read_model(fields), stream=stream, output_bound=None)
     if isinstance(limit, bool) or not isinstance(limit, (int, float)):
         raise wrong("options.num_predict", "a whole number")
     # 0 and less: no bound of the request's own.
-    return Head(model=_model(fields), stream=stream, output_bound=int(limit) if limit >= 1 else None)
+    return Head(model=read_model(fields), stream=stream, output_bound=int(limit) if limit >= 1 else None)
 
 
 def _expect(fields: Fields, name: str, openings: bytes, expected: str) -> None:
@@ -89,16 +93,6 @@ def _expect(fields: Fields, name: str, openings: bytes, expected: str) -> None:
 
 def _each(openings: bytes) -> tuple[bytes, bytes]:
     return openings[:1], openings[-1:]
-
-
-def _model(fields: Fields) -> str | None:
-    value = fields.get("model")
-    if value is None or bytes(value) == b"null":
-        return None
-    try:
-        return _string.decode(value) or None
-    except REFUSED:
-        raise wrong("model", "a string") from None
 
 
 # The preset's part
@@ -141,7 +135,7 @@ def _lay(fields: Fields, placed: Placed, locked: frozenset[str]) -> list[str]:
     _fill(fields, placed.root, locked)
     if placed.options:
         given = fields.get("options")
-        options = {} if given is None or bytes(given) == b"null" else split(given, "options")
+        options = {} if given is None or bytes(given) == b"null" else object_in(given, "options")
         _fill(options, placed.options, locked)
         fields["options"] = Raw(raw.join(options))
     return placed.losses
@@ -169,7 +163,7 @@ def _with_system(messages: Raw, system: str) -> Raw:
         if first.role.lower() != "system":
             return raw.join_list([raw.raw_of({"role": "system", "content": system}), *items])
         message = raw.split(bytes(items[0]))
-    except (raw.NotJson, *REFUSED, IndexError):
+    except (raw.NotJson, *MALFORMED, IndexError):
         raise wrong("messages", "an array of objects with a role and a string as content") from None
     message["content"] = raw.raw_of(f"{system}\n{first.content}" if first.content else system)
     return raw.join_list([Raw(raw.join(message)), *items[1:]])
@@ -224,17 +218,14 @@ def _decoded(decoder: "msgspec.json.Decoder[Any]", data: bytes, unknown: Any) ->
     """An object decoded, `unknown` for one that is not as we know it: that is the caller's to read."""
     try:
         return decoder.decode(data)
-    except REFUSED:
+    except MALFORMED:
         pass
     try:
         value = json.loads(data)
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
-        raise Problem(
-            Kind.UPSTREAM_FAILED,
-            "The backend answered with something that is not an Ollama answer. Check the connection's base URL.",
-        )
+        raise upstream_failed(NOT_AN_ANSWER)
     return unknown
 
 
@@ -260,7 +251,7 @@ class OllamaTap:
         try:
             lines = self._splitter.feed(chunk)
         except LineTooLarge as error:
-            self.fault = Problem(Kind.UPSTREAM_FAILED, f"The backend's stream is broken: {error}.")
+            self.fault = broken_stream(error)
             return b""
         return b"".join(self._good(lines))
 
@@ -268,7 +259,7 @@ class OllamaTap:
         """The last bytes. Raises Problem when the stream ended without a line that says `done`."""
         rest = self._splitter.rest  # may be a whole line without its line feed; half of one is a fault
         if not self.complete and not (rest.strip() and self._note(rest)):
-            raise Problem(Kind.UPSTREAM_FAILED, "The backend's stream ended before the answer was complete.")
+            raise upstream_failed(CUT)
         return rest
 
     def fail(self, problem: Problem) -> bytes:

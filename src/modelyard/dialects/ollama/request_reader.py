@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,22 +24,26 @@ from modelyard.canonical.chat import (
     ToolResult,
     Turn,
 )
-from modelyard.core import raw
 from modelyard.core.errors import Kind, Problem
 from modelyard.core.raw import Fields, Raw
-from modelyard.dialects.ollama.parameters import read_controls, value_in, wrong
-from modelyard.dialects.ollama.words import NULL, REFUSED
+from modelyard.dialects.media_types import told_type
+from modelyard.dialects.ollama.parameters import read_controls
+from modelyard.dialects.reading import (
+    NULL,
+    decoded_in,
+    is_empty_list,
+    is_null,
+    is_object,
+    note,
+    schema_of,
+    too_many,
+    value_in,
+    wrong,
+)
 
 NO_ARGUMENTS = Raw(b"{}")
 
-# The first bytes of each kind of image that models take.
-_IMAGE_TYPES: tuple[tuple[bytes, int, str], ...] = (
-    (b"\x89PNG\r\n\x1a\n", 0, "image/png"),
-    (b"\xff\xd8\xff", 0, "image/jpeg"),
-    (b"GIF8", 0, "image/gif"),
-    (b"WEBP", 8, "image/webp"),
-)
-_HEAD = 24  # characters of base64 that hold them all
+_HEAD = 24  # characters of base64 that tell whether it is any
 
 _DATA = "data:"
 
@@ -99,7 +104,7 @@ _DEFAULTS: Mapping[str, tuple[bytes, ...]] = {
 
 def read_chat(fields: Fields) -> ChatRequest:
     """A request of /api/chat. Raises Problem INVALID_REQUEST."""
-    messages: list[_Message] = _decoded(_messages, fields, "messages") or []
+    messages: list[_Message] = _field(_messages, fields, "messages") or []
     if not messages:
         raise _nothing_to_say("messages")
     controls, unread = read_controls(fields, _CHAT)
@@ -109,9 +114,7 @@ def read_chat(fields: Fields) -> ChatRequest:
     for index, message in enumerate(messages):
         conversation.add(message, f"messages[{index}]")
     if conversation.parts + len(tools) > MAX_PARTS:
-        raise Problem(
-            Kind.INVALID_REQUEST, f"`messages` and tools have more than {MAX_PARTS} parts together.", param="messages"
-        )
+        raise too_many("messages")
     return ChatRequest(
         turns=conversation.turns,
         system=conversation.system,
@@ -125,11 +128,11 @@ def read_chat(fields: Fields) -> ChatRequest:
 def read_generate(fields: Fields) -> ChatRequest:
     """A request of /api/generate: one user turn with the prompt. Raises Problem INVALID_REQUEST."""
     prompt, system = _text(fields, "prompt"), _text(fields, "system")
-    images: list[str] = _decoded(_images, fields, "images") or []
+    images: list[str] = _field(_images, fields, "images") or []
     if not prompt and not images:
         raise _nothing_to_say("prompt")
     if len(images) > MAX_PARTS:
-        raise Problem(Kind.INVALID_REQUEST, f"`images` holds more than {MAX_PARTS} images.", param="images")
+        raise too_many("images", "images")
     controls, unread = read_controls(fields, _GENERATE)
     blocks: list[Block] = [Text(text=prompt)] if prompt else []
     blocks += [_image(data, f"images[{index}]") for index, data in enumerate(images)]
@@ -171,24 +174,16 @@ def _nothing_to_say(field: str) -> Problem:
     )
 
 
-def _decoded(decoder: "msgspec.json.Decoder[Any]", fields: Fields, name: str) -> Any:
+def _field(decoder: "msgspec.json.Decoder[Any]", fields: Fields, name: str) -> Any:
     """A field, decoded; None without it. What is wrong in it is told by its place."""
     value = fields.get(name)
-    if value is None:
-        return None
-    try:
-        return decoder.decode(value)
-    except REFUSED as error:
-        told = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
-        told, _, place = told.partition(" - at `$")
-        param = name + place.rstrip("`")
-        raise Problem(Kind.INVALID_REQUEST, f"`{param}` is not as it must be: {told}.", param=param) from None
+    return None if value is None else decoded_in(decoder, value, name)
 
 
 class _Conversation:
     """Messages as turns. Tool calls and results are paired by id, else by the tool's name, else by their order."""
 
-    __slots__ = ("_calls", "_open", "parts", "system", "turns")
+    __slots__ = ("_calls", "_open", "_waiting", "parts", "system", "turns")
 
     def __init__(self) -> None:
         self.turns: list[Turn] = []
@@ -197,6 +192,8 @@ class _Conversation:
         self._calls = 0
         self._open: dict[str, str] = {}
         """Ids of calls that no result has answered yet, each with its tool's name."""
+        self._waiting: dict[str | None, deque[str]] = {}
+        """The same ids in their order by tool, under None those of all; some have been answered since."""
 
     def add(self, message: _Message, place: str) -> None:
         role = message.role.lower()
@@ -229,6 +226,8 @@ class _Conversation:
             arguments = _arguments(call.function.arguments, f"{place}.tool_calls[{index}].function.arguments")
             blocks.append(ToolCall(id=call_id, name=call.function.name, arguments=arguments))
             self._open[call_id] = call.function.name
+            for tool in (call.function.name, None):
+                self._waiting.setdefault(tool, deque()).append(call_id)
         self.turns.append(Turn(role=ASSISTANT, blocks=blocks))
 
     def _add_result(self, message: _Message, place: str) -> None:
@@ -245,11 +244,12 @@ class _Conversation:
             self.turns.append(Turn(role=USER, blocks=[result]))
 
     def _answered(self, name: str | None) -> str:
-        for call_id, tool in self._open.items():
-            if tool == name:
-                return call_id
-        for call_id in self._open:
-            return call_id
+        for tool in (name, None):
+            waiting = self._waiting.get(tool)
+            while waiting:
+                call_id = waiting.popleft()
+                if call_id in self._open and tool in (None, self._open[call_id]):
+                    return call_id
         self._calls += 1
         return f"call_{self._calls - 1}"  # a result that nobody asked for
 
@@ -271,7 +271,7 @@ def _arguments(value: Raw, place: str) -> str:
         return str(value_in(value, place))
     if data == b"null":
         return ""
-    if data[:1] != b"{":
+    if not is_object(value):
         raise wrong(place, "an object")
     try:
         return data.decode()
@@ -290,49 +290,24 @@ def _image(data: str, place: str) -> Media:
         first = b""
     if not first:
         raise wrong(place, "an image in base64")
-    found = (name for mark, start, name in _IMAGE_TYPES if first[start : start + len(mark)] == mark)
-    return Media(kind=IMAGE, data=data, media_type=next(found, None))
+    return Media(kind=IMAGE, data=data, media_type=told_type(data))
 
 
 def _read_tools(fields: Fields, unread: list[str]) -> list[Tool]:
-    tools: list[_Tool] = _decoded(_tools, fields, "tools") or []
+    tools: list[_Tool] = _field(_tools, fields, "tools") or []
     read = []
     for index, tool in enumerate(tools):
         if tool.type not in (None, "", "function"):
-            name = f"tools.{tool.type}"
-            if name not in unread:
-                unread.append(name)
+            note(unread, f"tools.{tool.type}")
             continue
         if tool.function is None:
             raise wrong(f"tools[{index}].function", "an object with a name")
-        function, schema = tool.function, tool.function.parameters
-        if bytes(schema) == b"null":
-            read.append(Tool(name=function.name, description=function.description, strict=function.strict))
-            continue
-        if bytes(schema)[:1] != b"{":
-            raise wrong(f"tools[{index}].function.parameters", "a JSON schema")
+        function = tool.function
+        schema = schema_of(function.parameters, f"tools[{index}].function.parameters")
         read.append(Tool(name=function.name, description=function.description, schema=schema, strict=function.strict))
     return read
 
 
 def is_empty(value: Raw | None) -> bool:
     """True for a field that is absent, null, or an empty list or string, whatever white space is in it."""
-    if value is None:
-        return True
-    start = bytes(memoryview(value)[:1])
-    if start == b"[":
-        return bytes(memoryview(value)[1:100]).strip() == b"]"
-    return bytes(memoryview(value)[:5]) in (b"null", b'""')
-
-
-def is_object(value: Raw) -> bool:
-    """True for a JSON object."""
-    return bytes(memoryview(value)[:1]) == b"{"
-
-
-def split(value: Raw, param: str) -> Fields:
-    """A caller's object as raw fields. Raises Problem INVALID_REQUEST."""
-    try:
-        return raw.split(bytes(value))
-    except raw.NotJson:
-        raise wrong(param, "an object") from None
+    return value is None or is_null(value) or is_empty_list(value) or bytes(memoryview(value)[:3]) == b'""'

@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from modelyard.canonical.chat import (
@@ -24,30 +24,19 @@ from modelyard.canonical.chat import (
     ToolResult,
     Turn,
 )
-from modelyard.core import raw
 from modelyard.core.raw import Raw
 from modelyard.dialects.dialect import Recipient, Written
 from modelyard.dialects.ollama.parameters import Placed, place
-from modelyard.dialects.ollama.words import object_of, whole
+from modelyard.dialects.ollama.words import object_of
+from modelyard.dialects.reading import note
+from modelyard.dialects.writing import encoded
 
 NO_SCHEMA = Raw(b'{"type":"object","properties":{}}')
 
 
-class _Losses:
-    """Names of what could not be said, each once, in the order in which it came up."""
-
-    __slots__ = ("names",)
-
-    def __init__(self) -> None:
-        self.names: dict[str, None] = {}
-
-    def add(self, name: str) -> None:
-        self.names.setdefault(name)
-
-
 def write_chat(request: ChatRequest, recipient: Recipient) -> Written:
     """A request of /api/chat."""
-    losses = _Losses()
+    losses: list[str] = []
     body: dict[str, Any] = {
         "model": recipient.target.upstream_model,
         "messages": _messages(request, losses),
@@ -58,13 +47,13 @@ def write_chat(request: ChatRequest, recipient: Recipient) -> Written:
         body["tools"] = tools
     placed = place(request.controls)
     for name in placed.losses:
-        losses.add(name)
+        note(losses, name)
     return _written(body, placed, losses)
 
 
 def write_generate(request: ChatRequest, recipient: Recipient) -> Written:
     """A request of /api/generate: for a bare prompt, with what comes after the gap when that is asked for."""
-    losses = _Losses()
+    losses: list[str] = []
     messages = _messages(request, losses)
     told = [message for message in messages if message["role"] != "system"]
     body: dict[str, Any] = {
@@ -79,43 +68,28 @@ def write_generate(request: ChatRequest, recipient: Recipient) -> Written:
     if images:
         body["images"] = images
     if request.tools:
-        losses.add("tools")
+        note(losses, "tools")
     placed = place(request.controls)
     for name in placed.losses:
         if name == "suffix":
             body["suffix"] = request.controls.params["suffix"]
         else:
-            losses.add(name)
+            note(losses, name)
     return _written(body, placed, losses)
 
 
-def _written(body: dict[str, Any], placed: Placed, losses: _Losses) -> Written:
+def _written(body: dict[str, Any], placed: Placed, losses: list[str]) -> Written:
     body.update(placed.root)
     if placed.options:
         body["options"] = placed.options
-    try:
-        encoded = raw.encode(body)
-    except UnicodeEncodeError:
-        encoded = raw.encode(_mended(body))
-    return Written(encoded, list(losses.names))
+    return Written(encoded(body), losses)
 
 
-def _mended(value: Any) -> Any:
-    """The same with every half of a surrogate pair replaced: rare, so it need not be quick."""
-    if isinstance(value, str):
-        return whole(value)
-    if isinstance(value, Mapping):
-        return {_mended(key): _mended(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_mended(inner) for inner in value]
-    return value
-
-
-def _messages(request: ChatRequest, losses: _Losses) -> list[dict[str, Any]]:
+def _messages(request: ChatRequest, losses: list[str]) -> list[dict[str, Any]]:
     messages: list[dict[str, Any]] = []
     if request.system:
         if any(text.cache for text in request.system):
-            losses.add("cache_control")
+            note(losses, "cache_control")
         messages.append({"role": "system", "content": "\n".join([text.text for text in request.system])})
     names: dict[str, str] = {}
     for turn in request.turns:
@@ -123,14 +97,14 @@ def _messages(request: ChatRequest, losses: _Losses) -> list[dict[str, Any]]:
     return messages
 
 
-def _add_turn(messages: list[dict[str, Any]], turn: Turn, names: dict[str, str], losses: _Losses) -> None:
+def _add_turn(messages: list[dict[str, Any]], turn: Turn, names: dict[str, str], losses: list[str]) -> None:
     """One turn as messages: each tool result one of its own, before the rest. `names` are the tools of earlier calls."""
     if turn.name is not None:
-        losses.add("messages.name")
+        note(losses, "messages.name")
     blocks = turn.blocks
     if len(blocks) == 1 and isinstance(blocks[0], Text):
         if blocks[0].cache is not None:
-            losses.add("cache_control")
+            note(losses, "cache_control")
         messages.append({"role": turn.role, "content": blocks[0].text})
         return
     results = [block for block in blocks if isinstance(block, ToolResult)]
@@ -150,7 +124,7 @@ def _add_turn(messages: list[dict[str, Any]], turn: Turn, names: dict[str, str],
     messages.append(message)
 
 
-def _fill(message: dict[str, Any], blocks: Sequence[Block], losses: _Losses) -> None:
+def _fill(message: dict[str, Any], blocks: Sequence[Block], losses: list[str]) -> None:
     """Content and images of a message. Several texts are put together without anything between, and trimmed."""
     texts: list[str] = []
     images: list[str] = []
@@ -161,29 +135,29 @@ def _fill(message: dict[str, Any], blocks: Sequence[Block], losses: _Losses) -> 
             case Media():
                 _add_media(block, texts, images, losses)
             case Redacted() | Thinking(text=""):
-                losses.add("messages.thinking")
+                note(losses, "messages.thinking")
                 continue
             case _:
                 continue
         if not isinstance(block, Refusal) and block.cache is not None:
-            losses.add("cache_control")
+            note(losses, "cache_control")
     message["content"] = texts[0] if len(texts) == 1 and len(blocks) == 1 else "".join(texts).strip()
     if images:
         message["images"] = images
 
 
-def _add_media(media: Media, texts: list[str], images: list[str], losses: _Losses) -> None:
+def _add_media(media: Media, texts: list[str], images: list[str], losses: list[str]) -> None:
     if media.kind == IMAGE:
         if media.data is None:
-            losses.add("messages.image")
+            note(losses, "messages.image")
             return
         images.append(media.data)
         if media.detail not in (None, "auto"):
-            losses.add("messages.image.detail")
+            note(losses, "messages.image.detail")
         return
     text = _plain(media) if media.kind == DOCUMENT else None
     if text is None:
-        losses.add(f"messages.{media.kind}")
+        note(losses, f"messages.{media.kind}")
     else:
         texts.append(text)
 
@@ -198,7 +172,7 @@ def _plain(document: Media) -> str | None:
         return None
 
 
-def _result(result: ToolResult, names: dict[str, str], losses: _Losses) -> dict[str, Any]:
+def _result(result: ToolResult, names: dict[str, str], losses: list[str]) -> dict[str, Any]:
     message: dict[str, Any] = {"role": "tool", "content": ""}
     _fill(message, result.content, losses)
     name = result.name or names.get(result.call_id)
@@ -207,37 +181,37 @@ def _result(result: ToolResult, names: dict[str, str], losses: _Losses) -> dict[
     if result.call_id:
         message["tool_call_id"] = result.call_id
     if result.is_error:
-        losses.add("messages.is_error")
+        note(losses, "messages.is_error")
     if result.cache is not None:
-        losses.add("cache_control")
+        note(losses, "cache_control")
     return message
 
 
-def _call(index: int, call: ToolCall, losses: _Losses) -> dict[str, Any]:
+def _call(index: int, call: ToolCall, losses: list[str]) -> dict[str, Any]:
     if call.cache is not None:
-        losses.add("cache_control")
+        note(losses, "cache_control")
     function = {"index": index, "name": call.name, "arguments": object_of(call.arguments)}
     return {"id": call.id, "function": function} if call.id else {"function": function}
 
 
-def _tools(request: ChatRequest, losses: _Losses) -> list[dict[str, Any]]:
+def _tools(request: ChatRequest, losses: list[str]) -> list[dict[str, Any]]:
     choice = request.tool_choice
     if not request.tools or (choice is not None and choice.mode == NONE):
         return []
     if choice is not None and choice.mode in (REQUIRED, ONE):
-        losses.add("tool_choice")
+        note(losses, "tool_choice")
     if request.parallel_tools is False:
-        losses.add("parallel_tool_calls")
+        note(losses, "parallel_tool_calls")
     return [_tool(tool, losses) for tool in request.tools]
 
 
-def _tool(tool: Tool, losses: _Losses) -> dict[str, Any]:
+def _tool(tool: Tool, losses: list[str]) -> dict[str, Any]:
     function: dict[str, Any] = {"name": tool.name}
     if tool.description is not None:
         function["description"] = tool.description
     function["parameters"] = NO_SCHEMA if tool.schema is None else tool.schema
     if tool.strict:
-        losses.add("tools.strict")
+        note(losses, "tools.strict")
     if tool.cache is not None:
-        losses.add("cache_control")
+        note(losses, "cache_control")
     return {"type": "function", "function": function}

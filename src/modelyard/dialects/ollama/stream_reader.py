@@ -11,8 +11,10 @@ from modelyard.canonical.events import (
     TextDelta,
     ThinkingDelta,
 )
-from modelyard.core.errors import Kind, Problem
+from modelyard.core.errors import Problem
 from modelyard.core.ndjson import LineSplitter, LineTooLarge
+from modelyard.dialects.faults import CUT, broken_stream, upstream_failed
+from modelyard.dialects.growth import Growth
 from modelyard.dialects.ollama.answer import (
     WireCall,
     arguments_of,
@@ -24,17 +26,18 @@ from modelyard.dialects.ollama.answer import (
     timings_of,
     usage_of,
 )
-from modelyard.dialects.ollama.words import NULL
+from modelyard.dialects.reading import NULL
 
 
 class Reader:
     """See `dialects.dialect.EventReader`. Reads chats and generations alike."""
 
-    __slots__ = ("_calls", "_done", "_index", "_kind", "_splitter", "_started", "fault")
+    __slots__ = ("_calls", "_done", "_growth", "_index", "_kind", "_splitter", "_started", "fault")
 
     def __init__(self) -> None:
         self._splitter = LineSplitter()
         self.fault: Problem | None = None
+        self._growth = Growth()
         self._started = False
         self._done = False
         self._index = -1
@@ -51,7 +54,7 @@ class Reader:
                 if self._read(data, events):
                     break
         except LineTooLarge as error:
-            self.fault = Problem(Kind.UPSTREAM_FAILED, f"The backend's stream is broken: {error}.")
+            self.fault = broken_stream(error)
         except Problem as fault:
             self.fault = fault
         return events
@@ -65,7 +68,7 @@ class Reader:
             raise self.fault
         rest = self._splitter.rest  # may be a whole line without its line feed; half of one is a fault
         if not rest.strip() or not self._read(rest, events):
-            raise Problem(Kind.UPSTREAM_FAILED, "The backend's stream ended before the answer was complete.")
+            raise upstream_failed(CUT)
         return events
 
     def _read(self, data: bytes, events: list[Event]) -> bool:
@@ -82,11 +85,13 @@ class Reader:
         if thought:
             if self._kind is not Thinking:
                 self._begin(Thinking(text=""), events)
+            self._growth.piece(len(thought))
             events.append(ThinkingDelta(self._index, thought))
         if text:
             if self._kind is not Text:
                 self._begin(Text(text=""), events)
             logprobs = None if line.logprobs is NULL else logprobs_of(line)
+            self._growth.piece(len(text))
             events.append(TextDelta(self._index, text, logprobs))
         if calls:
             self._add_calls(calls, data, events)
@@ -96,6 +101,7 @@ class Reader:
 
     def _begin(self, block: Text | Thinking, events: list[Event]) -> None:
         self._close(events)
+        self._growth.block()
         self._kind = type(block)
         self._index += 1
         events.append(BlockStart(self._index, block))
@@ -109,6 +115,7 @@ class Reader:
         self._close(events)
         for call in calls:
             arguments = arguments_of(call)
+            self._growth.block(len(arguments) + len(call.function.name))
             self._index += 1
             block = ToolCall(id=call_id_of(call, self._calls, data), name=call.function.name, arguments="")
             self._calls += 1

@@ -2,27 +2,16 @@
 
 from datetime import UTC, datetime
 
-import msgspec
-
 from modelyard.core import raw
-
-NULL = raw.Raw(b"null")
-
-REFUSED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""All that msgspec says no with."""
-
-UNPARSED = "_unparsed"
-"""Ollama's tool arguments are an object. What a model wrote instead of one stands under this name, as text."""
+from modelyard.dialects import writing
+from modelyard.dialects.writing import UNPARSED, whole
 
 _FEWEST_PRINTABLE = 0x20
 
 
 def quoted(text: str) -> bytes:
-    """A JSON string on one line; half a surrogate pair, which UTF-8 cannot hold, becomes U+FFFD."""
-    try:
-        return one_line(raw.encode(text))
-    except UnicodeEncodeError:
-        return one_line(raw.encode(whole(text)))
+    """A JSON string on one line."""
+    return one_line(writing.quoted(text))
 
 
 def one_line(data: bytes) -> bytes:
@@ -33,13 +22,8 @@ def one_line(data: bytes) -> bytes:
     return data
 
 
-def whole(text: str) -> str:
-    """Text without halves of surrogate pairs."""
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-
-
 def object_of(arguments: str) -> raw.Raw:
-    """The text of a tool call's arguments as a JSON object without line breaks. Never fails: see UNPARSED."""
+    """The text of a tool call's arguments as a JSON object without line breaks. Never fails (see UNPARSED)."""
     if not arguments or arguments.isspace():
         return raw.Raw(b"{}")
     try:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from modelyard.canonical.snapshot import Preset
+from modelyard.canonical.snapshot import Preset, Target
 from modelyard.core.errors import Problem
 from modelyard.core.raw import Fields
 from modelyard.dialects.dialect import (
@@ -30,6 +30,7 @@ def _operation(
     overlay: Callable[[Fields, Preset, str | None], list[str]],
     chat: ChatTranslation | None = None,
     embedding: EmbeddingTranslation | None = None,
+    address: Callable[[Fields, Target, bool], bytes] = request.address,
 ) -> Operation:
     return Operation(
         dialect="openai",
@@ -39,7 +40,7 @@ def _operation(
         read_head=read_head,
         passing=Passing(
             overlay=overlay,
-            address=request.address,
+            address=address,
             asked_for_usage=request.asked_for_usage,
             read_usage=answer.read_usage,
             tap=answer.OpenAITap,
@@ -76,6 +77,7 @@ OPENAI = Dialect(
             request.read_embeddings_head,
             request.overlay_embeddings,
             embedding=embeddings.EMBEDDINGS,
+            address=request.address_embeddings,
         ),
         RESPONSES,
         *MEDIA,

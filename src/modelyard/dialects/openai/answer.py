@@ -6,12 +6,14 @@ from collections.abc import Iterator
 import msgspec
 
 from modelyard.canonical.usage import Usage, count
-from modelyard.core.errors import Kind, Problem
+from modelyard.core import raw
+from modelyard.core.errors import Problem
 from modelyard.core.sse import EventSplitter, EventTooLarge, data_of
+from modelyard.dialects.faults import CUT, NOT_JSON, broken_stream, no_answer, reported, upstream_failed
+from modelyard.dialects.in_band import tells_error, told_in_band
 from modelyard.dialects.openai.errors import read_error, write_stream_error
 from modelyard.dialects.openai.figures import disjoint
-
-NULL = msgspec.Raw(b"null")
+from modelyard.dialects.reading import MALFORMED, NULL
 
 
 # Numbers are read as floats: a backend that writes 5.0 means 5.
@@ -51,6 +53,8 @@ class _Answer(msgspec.Struct, gc=False):
     error: msgspec.Raw = NULL
 
 
+NOT_AN_ANSWER = no_answer("an OpenAI answer")
+
 _chunk = msgspec.json.Decoder(_Chunk)
 _answer = msgspec.json.Decoder(_Answer)
 _UNKNOWN = _Chunk()
@@ -80,34 +84,19 @@ def read_usage(body: bytes) -> Usage | None:
     """Usage of a whole answer; None when it tells none. Raises Problem UPSTREAM_FAILED when it is not an answer."""
     try:
         answer = _answer.decode(body)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+    except MALFORMED:
         # Valid JSON that is not quite as we know it (a field of another type, half a surrogate pair) is the caller's
         # to read; anything else is not an answer at all.
         try:
             value = json.loads(body)
         except (ValueError, RecursionError):
-            raise _not_an_answer() from None
+            raise upstream_failed(NOT_AN_ANSWER) from None
         if not isinstance(value, dict):
-            raise _not_an_answer() from None
+            raise upstream_failed(NOT_AN_ANSWER) from None
         return None
     if bytes(answer.error) != b"null":
-        raise told_instead(body)
+        raise reported(read_error(body))
     return None if answer.usage is None else _disjoint(answer.usage)
-
-
-def told_instead(body: bytes) -> Problem:
-    """An error that came where an answer should be, under a status that says all is well."""
-    told = read_error(body)
-    return Problem(
-        Kind.UPSTREAM_FAILED, f"The backend reported an error: {told.message if told else 'no reason given'}"
-    )
-
-
-def _not_an_answer() -> Problem:
-    return Problem(
-        Kind.UPSTREAM_FAILED,
-        "The backend answered with something that is not an OpenAI answer. Check the connection's base URL.",
-    )
 
 
 class OpenAITap:
@@ -131,7 +120,7 @@ class OpenAITap:
             if len(events) == 1:
                 return events[0] if self._goes_on(events[0]) else b""
         except EventTooLarge as error:
-            self.fault = Problem(Kind.UPSTREAM_FAILED, f"The backend's stream is broken: {error}.")
+            self.fault = broken_stream(error)
             return b""
         except Problem as fault:
             self.fault = fault
@@ -156,7 +145,7 @@ class OpenAITap:
             last = rest.rstrip(b"\r\n") + b"\n\n"
             last = last if self._goes_on(last) else b""
         if not (self.complete or self._finished):
-            raise Problem(Kind.UPSTREAM_FAILED, "The backend's stream ended before the answer was complete.")
+            raise upstream_failed(CUT)
         self.complete = True
         return last
 
@@ -174,9 +163,9 @@ class OpenAITap:
             return True
         chunk = self._read(data)
         if bytes(chunk.error) != b"null":
-            told = read_error(data)
-            reason = told.message if told else "no reason given"
-            raise Problem(Kind.UPSTREAM_FAILED, f"The backend reported an error in mid-stream: {reason}")
+            raise reported(read_error(data), " in mid-stream")
+        if tells_error(event, data):
+            raise reported(read_error(raw.encode(told_in_band(data))), " in mid-stream")
         if chunk.usage is not None:
             self.usage = _disjoint(chunk.usage)
             if not chunk.choices:
@@ -192,13 +181,10 @@ class OpenAITap:
             return _chunk.decode(data)
         except msgspec.ValidationError:
             pass  # valid JSON with a field of another type than ours: not our business
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        except MALFORMED:
             pass  # most likely broken; but msgspec also refuses half a surrogate pair, which a token border may leave
         try:
             json.loads(data)
         except (ValueError, RecursionError):
-            raise self._broken() from None
+            raise upstream_failed(NOT_JSON) from None
         return _UNKNOWN
-
-    def _broken(self) -> Problem:
-        return Problem(Kind.UPSTREAM_FAILED, "The backend's stream is broken: it sent a line that is not JSON.")

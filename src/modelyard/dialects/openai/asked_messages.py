@@ -26,7 +26,8 @@ from modelyard.canonical.chat import (
 from modelyard.core import raw
 from modelyard.core.errors import Kind, Problem
 from modelyard.dialects.openai.attachments import read_media
-from modelyard.dialects.openai.decoding import NULL, CacheMarker, Shape, cache_of, decode_list, note
+from modelyard.dialects.openai.decoding import Shape, decode_list
+from modelyard.dialects.reading import NULL, CacheMarker, cache_of, note, too_many, wrong
 
 Raw = msgspec.Raw
 
@@ -144,9 +145,7 @@ class MessageReader:
         if self.parts > MAX_PARTS:
             raise too_many("messages")
         if not messages:
-            raise Problem(
-                Kind.INVALID_REQUEST, "`messages` must be an array with at least one message in it.", param="messages"
-            )
+            raise wrong("messages", "an array with at least one message in it")
         after_result = False
         for index, message in enumerate(messages):
             is_result = message.role in ("tool", "function")
@@ -163,7 +162,7 @@ class MessageReader:
                 else:
                     self.turns.append(Turn(role=USER, blocks=[result]))
             else:
-                raise _wrong(index, "role", "system, developer, user, assistant or tool")
+                raise wrong(f"messages[{index}].role", "system, developer, user, assistant or tool")
             after_result = is_result
 
     def _turn(self, role: str, blocks: list[Block], message: Message) -> None:
@@ -196,7 +195,7 @@ class MessageReader:
         if isinstance(content, str):
             return [Text(text=content)]
         if content is None:
-            raise _wrong(index, "content", "a string or an array of parts")
+            raise wrong(f"messages[{index}].content", "a string or an array of parts")
         return self._parts(content, index, message.role)
 
     def _parts(self, parts: list[Part], index: int, role: str) -> list[Block]:
@@ -255,7 +254,7 @@ class MessageReader:
                 note(self._unread, "tools.custom")
                 name, arguments = call.custom.name, raw.encode({"input": call.custom.input}).decode()
             else:
-                raise _wrong(index, f"tool_calls[{number}]", "an object with a `function`")
+                raise wrong(f"messages[{index}].tool_calls[{number}]", "an object with a `function`")
             calls.append(ToolCall(id=call.id or f"call_{index}_{number}", name=name, arguments=arguments))
         if message.function_call is not None:
             old = message.function_call
@@ -268,7 +267,7 @@ class MessageReader:
     def _result(self, message: Message, index: int) -> ToolResult:
         call_id = message.tool_call_id or self._call_answered(message.name)
         if call_id is None:
-            raise _wrong(index, "tool_call_id", "the id of the tool call that this message answers")
+            raise wrong(f"messages[{index}].tool_call_id", "the id of the tool call that this message answers")
         self._unanswered.pop(call_id, None)
         content: list[Any] = [] if message.content is None else self._content(message, index)
         cache = None if message.cache_control is None else cache_of(message.cache_control, self._unread)
@@ -280,16 +279,6 @@ class MessageReader:
 
 
 _KINDS = {"image_url": IMAGE, "input_audio": AUDIO, "file": DOCUMENT}
-
-
-def too_many(field: str) -> Problem:
-    """The request holds more messages, parts and tools than anybody means."""
-    return Problem(Kind.INVALID_REQUEST, f"`{field}` holds too much: at most {MAX_PARTS} parts are taken.", param=field)
-
-
-def _wrong(index: int, field: str, expected: str) -> Problem:
-    param = f"messages[{index}].{field}"
-    return Problem(Kind.INVALID_REQUEST, f"`{param}` must be {expected}.", param=param)
 
 
 def _arguments(function: CalledFunction) -> str:

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import msgspec
-
 from modelyard.canonical.chat import (
     LENGTH,
     PAUSE,
@@ -24,6 +22,9 @@ from modelyard.canonical.chat import (
 )
 from modelyard.core import raw
 from modelyard.dialects.dialect import Asker
+from modelyard.dialects.faults import NAMELESS_CALL, reported, upstream_failed
+from modelyard.dialects.openai.answer import NOT_AN_ANSWER
+from modelyard.dialects.openai.errors import read_error
 from modelyard.dialects.openai.figures import timings_of, usage_of, write_usage
 from modelyard.dialects.openai.wire import (
     WireMessage,
@@ -34,12 +35,9 @@ from modelyard.dialects.openai.wire import (
     logprobs_of,
     made_id,
     mended,
-    told_error,
-    upstream_failed,
     words_of,
 )
-
-NOT_AN_ANSWER = "The backend answered with something that is not an OpenAI answer. Check the connection's base URL."
+from modelyard.dialects.reading import MALFORMED
 
 FINISHES = {
     STOP: "stop",
@@ -55,10 +53,10 @@ def read_reply(body: bytes) -> ChatReply:
     """Read a backend's answer. Raises Problem UPSTREAM_FAILED when it is not one, or holds an error."""
     try:
         answer = decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except MALFORMED:
         answer, _ = mended(body, NOT_AN_ANSWER)
     if answer.error is not None:
-        raise upstream_failed(f"The backend reported an error: {told_error(body)}")
+        raise reported(read_error(body))
     if not answer.choices:
         raise upstream_failed(NOT_AN_ANSWER)
     choice = next((choice for choice in answer.choices if choice.index in (0, None)), answer.choices[0])
@@ -95,7 +93,7 @@ def _blocks(message: WireMessage, answer_id: Any) -> list[Block]:
         blocks.append(Refusal(text=message.refusal))
     for number, call in enumerate(message.tool_calls or ()):
         if call.function is None or not call.function.name:
-            raise upstream_failed("The backend's answer holds a tool call without a name.")
+            raise upstream_failed(NAMELESS_CALL)
         call_id = call.id or made_id(answer_id, number)
         blocks.append(ToolCall(id=call_id, name=call.function.name, arguments=arguments_of(call.function)))
     old = message.function_call

@@ -6,8 +6,6 @@ several names, usage in the last chunk of text, no `[DONE]`.
 
 from typing import Any
 
-import msgspec
-
 from modelyard.canonical.chat import Redacted, Refusal, Text, Thinking, Timings, ToolCall, read_signature
 from modelyard.canonical.events import (
     ArgumentsDelta,
@@ -25,7 +23,10 @@ from modelyard.canonical.usage import Usage
 from modelyard.core import raw
 from modelyard.core.errors import Problem
 from modelyard.core.sse import EventSplitter, EventTooLarge, data_of
+from modelyard.dialects.faults import CUT, NAMELESS_CALL, broken_stream, reported, upstream_failed
+from modelyard.dialects.growth import Growth
 from modelyard.dialects.openai.chat_answer import read_reply
+from modelyard.dialects.openai.errors import read_error
 from modelyard.dialects.openai.figures import timings_of, usage_of
 from modelyard.dialects.openai.wire import (
     WireAnswer,
@@ -41,13 +42,12 @@ from modelyard.dialects.openai.wire import (
     logprobs_of,
     made_id,
     mended,
-    told_error,
-    upstream_failed,
     words_of,
 )
+from modelyard.dialects.reading import MALFORMED
 
 BROKEN = "The backend's stream is broken: it sent a line that is not a chunk of an OpenAI answer."
-CUT = "The backend's stream ended before the answer was complete."
+HELD_TOKEN = 1000  # characters that the log probabilities of one token count, when they are held
 
 MANY = 64  # open calls among which an id is looked for
 
@@ -79,6 +79,7 @@ class ChatReader:
         "_calls",
         "_done",
         "_finish",
+        "_growth",
         "_half",
         "_held",
         "_in_order",
@@ -89,6 +90,7 @@ class ChatReader:
         "_started",
         "_stop_reason",
         "_thought",
+        "_thought_size",
         "_timings",
         "_usage",
         "fault",
@@ -97,6 +99,7 @@ class ChatReader:
     def __init__(self) -> None:
         self.fault: Problem | None = None
         self._splitter = EventSplitter()
+        self._growth = Growth()
         self._started = False
         self._done = False
         self._answer_id = ""
@@ -107,6 +110,7 @@ class ChatReader:
         self._next = 0
         self._kind = 0
         self._thought: list[str] = []
+        self._thought_size = 0
         self._number = 0
         self._calls: dict[object, _OpenCall] = {}
         self._in_order: list[_OpenCall] = []
@@ -134,7 +138,7 @@ class ChatReader:
                 if self._over():
                     break
         except EventTooLarge as error:
-            self.fault = upstream_failed(f"The backend's stream is broken: {error}.")
+            self.fault = broken_stream(error)
         except Problem as problem:
             self.fault = problem
         return events
@@ -169,7 +173,7 @@ class ChatReader:
         half = ""
         try:
             chunk = decoder.decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except MALFORMED:
             if data.strip() == b"[DONE]":
                 if not self._started:
                     raise upstream_failed(CUT) from None
@@ -178,7 +182,7 @@ class ChatReader:
             chunk, half = mended(data, broken, self._half)
             self._half = ""
         if chunk.error is not None or chunk.object == "error":
-            raise upstream_failed(f"The backend reported an error in mid-stream: {told_error(data)}")
+            raise reported(read_error(data), " in mid-stream")
         if chunk.usage is not None:
             self._usage = usage_of(chunk.usage) or self._usage
         if chunk.timings is not None:
@@ -228,9 +232,12 @@ class ChatReader:
             self._half, text = "", f"\ufffd{text}"
         if self._kind != kind:
             if self._in_order:
+                # What was told with it is held as well.
+                self._growth.piece(len(text) + (HELD_TOKEN * len(logprobs) if logprobs else 0))
                 self._held.append((kind, text, logprobs))
                 return
             self._open(kind, events)
+        self._growth.piece(len(text))
         if kind == THINKING:
             events.append(ThinkingDelta(self._number, text))
         else:
@@ -238,6 +245,7 @@ class ChatReader:
 
     def _open(self, kind: int, events: list[Event]) -> None:
         self._close(events)
+        self._growth.block()
         self._kind, self._number = kind, self._next
         self._next += 1
         block = Text(text="") if kind == TEXT else Refusal(text="") if kind == REFUSAL else Thinking(text="")
@@ -263,28 +271,36 @@ class ChatReader:
         worded = False
         for thought in delta.thinking_blocks or ():
             # With its signature a thought may come once more, whole.
-            if thought.thinking and not (thought.signature and thought.thinking == "".join(self._thought)):
+            if thought.thinking and not (thought.signature and self._is_known(thought.thinking)):
                 worded = True
-                self._thought.append(thought.thinking)
+                self._keep_thought(thought.thinking)
                 self._say(THINKING, thought.thinking, None, events)
             if not self._in_order:
                 self._sign(thought, events)
         words = delta.reasoning_content or delta.reasoning
         if words and not worded:
-            self._thought.append(words)
+            self._keep_thought(words)
             self._say(THINKING, words, None, events)
+
+    def _keep_thought(self, text: str) -> None:
+        self._thought.append(text)
+        self._thought_size += len(text)
+
+    def _is_known(self, text: str) -> bool:
+        return len(text) == self._thought_size and text == "".join(self._thought)
 
     def _sign(self, thought: WireThought, events: list[Event]) -> None:
         """What only its model can read: the end of a block of thoughts, or a block of its own."""
         if thought.type == "redacted_thinking":
             if thought.data:
                 self._close(events)
+                self._growth.block(len(thought.data))
                 events += (BlockStart(self._next, Redacted(data=thought.data)), BlockStop(self._next))
                 self._next += 1
         elif thought.signature:
             if self._kind != THINKING:
                 self._open(THINKING, events)
-            self._thought = []
+            self._thought, self._thought_size = [], 0
             signature, origin = read_signature(thought.signature, "openai")
             events.append(SignatureDelta(self._number, signature or "", origin))
             self._close(events)
@@ -293,6 +309,7 @@ class ChatReader:
         function = call.function or _NOTHING
         known = self._find(call, function)
         if known is None:
+            self._growth.block(len(call.id or "") + len(function.name or ""))
             known = _OpenCall(call.id or "", len(self._in_order))
             self._in_order.append(known)
         if call.index is not None:
@@ -301,6 +318,7 @@ class ChatReader:
             known.id = call.id
         text = arguments_of(function) if function.arguments is not None else ""
         if text:
+            self._growth.piece(len(text))
             known.pieces.append(text)
         if known.index >= 0:
             if text:
@@ -343,7 +361,7 @@ class ChatReader:
             if call.index >= 0:
                 events.append(BlockStop(call.index))
             elif call.id or call.pieces:
-                raise upstream_failed("The backend's answer holds a tool call without a name.")
+                raise upstream_failed(NAMELESS_CALL)
         for kind, text, logprobs in self._held:
             self._say(kind, text, logprobs, events)
         self._close(events)

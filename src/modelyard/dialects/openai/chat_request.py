@@ -8,12 +8,13 @@ from modelyard.canonical.chat import MAX_PARTS, ChatRequest
 from modelyard.canonical.snapshot import Accent
 from modelyard.core import raw
 from modelyard.core.raw import Fields
+from modelyard.dialects.accents import in_accent
 from modelyard.dialects.dialect import Recipient, Written
-from modelyard.dialects.openai.asked_messages import MessageReader, too_many
-from modelyard.dialects.openai.decoding import note
+from modelyard.dialects.openai.asked_messages import MessageReader
 from modelyard.dialects.openai.functions import read_choice, read_parallel, read_tools, write_tools
-from modelyard.dialects.openai.parameters import REFUSED, read_controls, write_controls, wrong
+from modelyard.dialects.openai.parameters import read_controls, write_controls
 from modelyard.dialects.openai.told_messages import write_messages
+from modelyard.dialects.reading import note, read_stream, too_many, wrong
 
 Raw = msgspec.Raw
 
@@ -31,8 +32,6 @@ KNOWN = frozenset(
         "function_call",
     }
 )
-
-_flag = msgspec.json.Decoder(bool | None)
 
 
 def read_request(fields: Fields) -> ChatRequest:
@@ -56,15 +55,6 @@ def read_request(fields: Fields) -> ChatRequest:
         stream=read_stream(fields),
         unread=unread,
     )
-
-
-def read_stream(fields: Fields) -> bool:
-    """Whether the caller wants a stream."""
-    value = fields.get("stream")
-    try:
-        return value is not None and bool(_flag.decode(value))
-    except REFUSED:
-        raise wrong("stream", "true or false") from None
 
 
 def write_request(request: ChatRequest, recipient: Recipient) -> Written:
@@ -93,15 +83,5 @@ def finish_request(request: ChatRequest, body: dict[str, Any], accent: Accent, l
     for name, value in request.controls.extras.items():
         body.setdefault(name, value)
     if accent.renames or accent.refuses:
-        body = _in_accent(body, accent, losses)
+        body = in_accent(body, accent, losses)
     return Written(raw.encode(body), losses)
-
-
-def _in_accent(body: dict[str, Any], accent: Accent, losses: list[str]) -> dict[str, Any]:
-    spoken = {}
-    for name, value in body.items():
-        if name in accent.refuses:
-            note(losses, name)
-        else:
-            spoken[accent.renames.get(name, name)] = value
-    return spoken

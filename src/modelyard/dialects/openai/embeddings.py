@@ -19,11 +19,10 @@ from modelyard.core import raw
 from modelyard.core.errors import Kind, Problem
 from modelyard.core.raw import Fields, Raw
 from modelyard.dialects.dialect import Asker, EmbeddingTranslation, Recipient, Written
+from modelyard.dialects.faults import reported, upstream_failed
 from modelyard.dialects.openai.errors import read_error
-from modelyard.dialects.openai.parameters import DEFAULTS, read_controls, wrong
-
-NULL = Raw(b"null")
-REFUSED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+from modelyard.dialects.openai.parameters import DEFAULTS, read_controls
+from modelyard.dialects.reading import MALFORMED, NULL, too_many, value_in, wrong
 
 _KNOWN = frozenset({"model", "input", "dimensions", "encoding_format", "stream", "stream_options"})
 
@@ -54,10 +53,10 @@ _answer = msgspec.json.Decoder(_Answer)
 
 
 def _read_request(fields: Fields) -> EmbeddingRequest:
-    dimensions = _value(fields, "dimensions")
+    dimensions = value_in(fields.get("dimensions", NULL), "dimensions")
     if dimensions is not None and (not isinstance(dimensions, int) or isinstance(dimensions, bool) or dimensions < 1):
         raise wrong("dimensions", "a whole number above 0")
-    if _value(fields, "encoding_format") not in (None, "float", "base64"):
+    if value_in(fields.get("encoding_format", NULL), "encoding_format") not in (None, "float", "base64"):
         raise wrong("encoding_format", "`float` or `base64`")
     inputs = _inputs(fields)
     controls, unread = read_controls(fields, _KNOWN)
@@ -68,14 +67,14 @@ def _inputs(fields: Fields) -> list[str | list[int]]:
     """One text, several, the token ids of one, or those of several: each text or list of ids is one input."""
     try:
         given = _input.decode(fields.get("input", NULL))
-    except REFUSED:
+    except MALFORMED:
         raise _no_input() from None
     if isinstance(given, str):
         return [given]
     if not given:
         raise _no_input()
     if len(given) > MAX_PARTS and not isinstance(given[0], int):
-        raise Problem(Kind.INVALID_REQUEST, f"`input` holds more than {MAX_PARTS} texts.", param="input")
+        raise too_many("input", "texts")
     kind = type(given[0])
     if not all(type(item) is kind for item in given) or any(item == [] for item in given):
         raise _no_input()
@@ -84,16 +83,6 @@ def _inputs(fields: Fields) -> list[str | list[int]]:
 
 def _no_input() -> Problem:
     return wrong("input", "a string, an array of strings, an array of token ids, or an array of arrays of token ids")
-
-
-def _value(fields: Fields, name: str) -> Any:
-    value = fields.get(name)
-    if value is None:
-        return None
-    try:
-        return raw.value_of(value)
-    except raw.NotJson as error:
-        raise Problem(Kind.INVALID_REQUEST, f"`{name}` cannot be read: {error}.", param=name) from None
 
 
 def _write_request(request: EmbeddingRequest, recipient: Recipient) -> Written:
@@ -130,12 +119,10 @@ def _write_request(request: EmbeddingRequest, recipient: Recipient) -> Written:
 def _read_reply(body: bytes) -> EmbeddingReply:
     try:
         answer = _answer.decode(body)
-    except REFUSED:
+    except MALFORMED:
         raise _not_an_answer() from None
     if bytes(answer.error) != b"null":
-        told = read_error(body)
-        reason = told.message if told else "no reason given"
-        raise Problem(Kind.UPSTREAM_FAILED, f"The backend reported an error: {reason}")
+        raise reported(read_error(body))
     items = answer.data
     if items is None:
         raise _not_an_answer()
@@ -172,9 +159,7 @@ def _vector(value: Raw) -> Raw:
 
 
 def _not_an_answer() -> Problem:
-    return Problem(
-        Kind.UPSTREAM_FAILED, "The backend answered with something that is not an embedding of OpenAI's API."
-    )
+    return upstream_failed("The backend answered with something that is not an embedding of OpenAI's API.")
 
 
 def _write_reply(reply: EmbeddingReply, asker: Asker) -> bytes:
@@ -197,8 +182,8 @@ def _base64(vector: Raw) -> str:
     try:
         floats = _floats.decode(vector)
         data = struct.pack(f"<{len(floats)}f", *floats)
-    except (*REFUSED, struct.error, OverflowError):
-        raise Problem(Kind.UPSTREAM_FAILED, "The backend's embedding is not a list of numbers.") from None
+    except (*MALFORMED, struct.error, OverflowError):
+        raise upstream_failed("The backend's embedding is not a list of numbers.") from None
     return base64.b64encode(data).decode("ascii")
 
 

@@ -4,20 +4,11 @@ from typing import Any
 
 from modelyard.canonical.chat import Timings
 from modelyard.canonical.usage import Usage, count
+from modelyard.dialects.reading import count_in
 
 NANOSECONDS_PER_MS = 1_000_000
 MINUTE = 60
 HOUR = 3600
-
-
-def _number(table: Any, *names: str) -> int:
-    """The first of these that is a number."""
-    if isinstance(table, dict):
-        for name in names:
-            value = table.get(name)
-            if isinstance(value, (int, float)) and not isinstance(value, bool):
-                return count(value)
-    return 0
 
 
 def usage_of(wire: Any) -> Usage | None:
@@ -27,14 +18,14 @@ def usage_of(wire: Any) -> Usage | None:
         return None
     inside, outside = wire.get("prompt_tokens_details"), wire.get("completion_tokens_details")
     return disjoint(
-        _number(wire, "prompt_tokens", "input_tokens"),
-        _number(wire, "completion_tokens", "output_tokens"),
-        _number(wire, "total_tokens") if "completion_tokens" in wire else 0,
-        cached=_number(inside, "cached_tokens") or _number(wire, "prompt_cache_hit_tokens"),
-        written=_number(inside, "cache_write_tokens"),
-        heard=_number(inside, "audio_tokens"),
-        reasoning=_number(outside, "reasoning_tokens"),
-        spoken=_number(outside, "audio_tokens"),
+        count_in(wire, "prompt_tokens", "input_tokens"),
+        count_in(wire, "completion_tokens", "output_tokens"),
+        count_in(wire, "total_tokens") if "completion_tokens" in wire else 0,
+        cached=count_in(inside, "cached_tokens") or count_in(wire, "prompt_cache_hit_tokens"),
+        written=count_in(inside, "cache_write_tokens"),
+        heard=count_in(inside, "audio_tokens"),
+        reasoning=count_in(outside, "reasoning_tokens"),
+        spoken=count_in(outside, "audio_tokens"),
     )
 
 
@@ -74,7 +65,7 @@ def timings_of(wire: Any) -> Timings | None:
 
 def _nanoseconds(milliseconds: Any) -> int:
     known = isinstance(milliseconds, (int, float)) and not isinstance(milliseconds, bool)
-    return count(milliseconds) and count(milliseconds * NANOSECONDS_PER_MS) if known else 0
+    return count(milliseconds * NANOSECONDS_PER_MS) if known else 0
 
 
 def write_usage(usage: Usage, timings: Timings | None = None) -> dict[str, Any]:

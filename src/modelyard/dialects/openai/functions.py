@@ -7,9 +7,8 @@ import msgspec
 from modelyard.canonical.chat import AUTO, NONE, ONE, REQUIRED, ChatRequest, Tool, ToolChoice
 from modelyard.core import raw
 from modelyard.core.raw import Fields
-from modelyard.dialects.openai.decoding import NULL, CacheMarker, cache_of, decode_list, note
-from modelyard.dialects.openai.parameters import REFUSED, wrong
-from modelyard.dialects.openai.steering import schema_of
+from modelyard.dialects.openai.decoding import decode_list
+from modelyard.dialects.reading import MALFORMED, NULL, CacheMarker, cache_of, note, schema_of, wrong
 
 Raw = msgspec.Raw
 
@@ -80,11 +79,11 @@ def read_tools(fields: Fields, unread: list[str]) -> list[Tool]:
 def _decode_tools(value: Raw, unread: list[str]) -> list[_Tool]:
     try:
         return _tools.decode(value) or []
-    except REFUSED:
+    except MALFORMED:
         pass
     try:
         kinds = [tool.type for tool in _kinds.decode(value)]
-    except REFUSED:
+    except MALFORMED:
         kinds = []
     if any(kind != "function" for kind in kinds):
         # Tools of the backend's own have fields of their own: only the functions are read.
@@ -114,7 +113,7 @@ def read_choice(fields: Fields, unread: list[str]) -> ToolChoice | None:
     if value is not None:
         try:
             choice = _choice.decode(value)
-        except REFUSED:
+        except MALFORMED:
             raise wrong("tool_choice", 'a string or an object with a "type"') from None
         if choice is not None:
             return _mode(choice, "tool_choice") if isinstance(choice, str) else _chosen(choice, unread)
@@ -123,7 +122,7 @@ def read_choice(fields: Fields, unread: list[str]) -> ToolChoice | None:
         return None
     try:
         old = _old_choice.decode(value)
-    except REFUSED:
+    except MALFORMED:
         raise wrong("function_call", "a string or an object with a name") from None
     if isinstance(old, str):
         return _mode(old, "function_call")
@@ -148,7 +147,7 @@ def _chosen(choice: _Choice, unread: list[str]) -> ToolChoice | None:
         return None
     try:
         return _mode(_allowed.decode(choice.allowed_tools).mode, "tool_choice.allowed_tools.mode")
-    except REFUSED:
+    except MALFORMED:
         raise wrong("tool_choice.allowed_tools", "an object with a mode and tools") from None
 
 
@@ -157,7 +156,7 @@ def read_parallel(fields: Fields) -> bool | None:
     value = fields.get("parallel_tool_calls")
     try:
         return None if value is None else _flag.decode(value)
-    except REFUSED:
+    except MALFORMED:
         raise wrong("parallel_tool_calls", "true or false") from None
 
 

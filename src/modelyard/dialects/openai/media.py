@@ -11,40 +11,66 @@ from modelyard.canonical.snapshot import Preset, Target
 from modelyard.canonical.usage import Usage, count
 from modelyard.core import raw
 from modelyard.core.errors import Problem
+from modelyard.core.ndjson import MAX_LINE_BYTES, LineTooLarge
 from modelyard.core.raw import Fields
+from modelyard.core.sse import EventSplitter, EventTooLarge
 from modelyard.dialects.dialect import OTHER, Head, Operation, Passing
-from modelyard.dialects.openai.answer import told_instead
-from modelyard.dialects.openai.errors import write_stream_error
-from modelyard.dialects.openai.request import (
-    ARRAY,
-    STRING,
-    STRING_OR_ARRAY,
-    address,
-    lay,
-    left_out,
-    read_model,
-    read_stream,
-    require,
-)
+from modelyard.dialects.faults import broken_stream, reported
+from modelyard.dialects.in_band import tells_error, told_in_band
+from modelyard.dialects.named_events import event_data
+from modelyard.dialects.openai.errors import read_error, write_error, write_stream_error
+from modelyard.dialects.openai.request import ARRAY, STRING, STRING_OR_ARRAY, address, lay, left_out, require
+from modelyard.dialects.reading import read_model, read_stream
 
 TAIL_BYTES = 4096
 """How much of a stream's end is kept: the usage stands at the end of its last event."""
 
-_EVENTS = (b"event:", b"data:", b":")
+_EVENTS = (b"event:", b"data:", b":", b"id:", b"retry:")
+_BEFORE = b"\xef\xbb\xbf\r\n"  # what may come before the first of these: a mark of the encoding, empty lines
+_LONGEST = 6
+_ERROR_LINE = re.compile(rb'\s*\{?\s*"error"\s*:\s*(?!null\b)')
 _USAGE = re.compile(r'"usage"\s*:\s*(?=\{)')
 _decoder = json.JSONDecoder()
+
+
+class _Lines:
+    """Cuts a stream into lines. Unlike `core.ndjson` it keeps the empty ones: what passes stays as it is."""
+
+    __slots__ = ("_parts", "_size")
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+        self._size = 0
+
+    @property
+    def rest(self) -> bytes:
+        return b"".join(self._parts)
+
+    def feed(self, chunk: bytes) -> list[bytes]:
+        whole, feed, rest = chunk.rpartition(b"\n")
+        lines = []
+        if feed:
+            lines = [line + b"\n" for line in (self.rest + whole).split(b"\n")]
+            self._parts, self._size = [], 0
+        self._parts.append(rest)
+        self._size += len(rest)
+        if self._size > MAX_LINE_BYTES:
+            raise LineTooLarge(f"one line is larger than {MAX_LINE_BYTES} bytes")
+        return lines
 
 
 class PlainTap:
     """Lets any bytes pass: sound, or events of kinds that we need not know. See `dialects.dialect.StreamTap`.
 
-    Of events it reads the usage; sound and plain text tell none.
+    Events, and lines of JSON, pass one by one: their errors are told in our words. Of events it reads the usage; sound
+    and plain text tell none.
     """
 
-    __slots__ = ("_opening", "_tail", "complete", "deltas", "fault", "usage")
+    __slots__ = ("_opening", "_splitter", "_tail", "complete", "deltas", "fault", "usage")
 
     def __init__(self, take_usage_out: bool) -> None:
-        self._opening = b""
+        self._opening: bytes | None = b""  # what is too short to tell the kind of stream; None once that is known
+        self._splitter: EventSplitter | _Lines | None = None
         self._tail = b""
         self.usage: Usage | None = None
         self.deltas = 0
@@ -52,22 +78,61 @@ class PlainTap:
         self.complete = False
 
     def feed(self, chunk: bytes) -> bytes:
-        """The same bytes."""
-        if len(self._opening) < len(_EVENTS[0]):
-            self._opening = (self._opening + chunk)[: len(_EVENTS[0])]
+        """The same bytes; of events and lines those that are whole, up to the first that is an error."""
         self._tail = chunk[-TAIL_BYTES:] if len(chunk) >= TAIL_BYTES else (self._tail + chunk)[-TAIL_BYTES:]
-        return chunk
+        if self._opening is not None:
+            chunk = self._opening + chunk
+            stripped = chunk.lstrip(_BEFORE)
+            start = stripped[:_LONGEST]
+            if not start or any(known.startswith(start) and known != start for known in _EVENTS):
+                self._opening = start
+                return chunk[: len(chunk) - len(stripped)]
+            self._opening = None
+            if start.startswith(_EVENTS):
+                self._splitter = EventSplitter()
+            elif start.lstrip()[:1] == b"{":
+                self._splitter = _Lines()
+        return chunk if self._splitter is None else self._whole(chunk, self._splitter)
+
+    def _whole(self, chunk: bytes, splitter: EventSplitter | _Lines) -> bytes:
+        good = []
+        try:
+            for event in splitter.feed(chunk):
+                self._check(event)
+                good.append(event)
+        except (EventTooLarge, LineTooLarge) as error:
+            self.fault = broken_stream(error)
+        except Problem as fault:
+            self.fault = fault
+        return b"".join(good)
+
+    def _check(self, event: bytes) -> None:
+        """Raises Problem for an event or a line that is an error."""
+        if isinstance(self._splitter, EventSplitter):
+            data = event_data(event)
+            failed = tells_error(event, data)
+        else:
+            data = event
+            failed = tells_error(event, data) or _ERROR_LINE.match(event) is not None
+        if failed:
+            raise reported(read_error(raw.encode(told_in_band(data))), " in mid-stream")
 
     def end(self) -> bytes:
         """Nothing follows. What has come is complete: these streams have no terminator that all servers send."""
+        rest = self._opening or b""
+        if self._splitter is not None:
+            rest = self._splitter.rest
+            self._check(rest + b"\n\n")
         self.complete = True
-        if self._opening.startswith(_EVENTS):
+        if isinstance(self._splitter, EventSplitter):
             self.usage = _last_usage(self._tail.decode("utf-8", "replace"))
-        return b""
+        return rest
 
     def fail(self, problem: Problem) -> bytes:
-        """An error event, where the stream is one of events. Nothing can be said in the midst of sound."""
-        return write_stream_error(problem) if self._opening.startswith(_EVENTS) else b""
+        """An error event or line, where the stream has such. Nothing can be said in the midst of sound."""
+        if isinstance(self._splitter, EventSplitter):
+            return write_stream_error(problem)
+        return b"" if self._splitter is None else write_error(problem) + b"\n"
 
 
 def _last_usage(text: str) -> Usage | None:
@@ -87,7 +152,7 @@ def read_usage(body: bytes) -> Usage | None:
     try:
         fields = raw.split(body)
         if bytes(fields.get("error", b"null")) != b"null":
-            raise told_instead(body)
+            raise reported(read_error(body))
         usage = usage_of(raw.value_of(fields["usage"])) if "usage" in fields else None
         if usage is None and "meta" in fields:
             meta = raw.value_of(fields["meta"])

@@ -12,9 +12,10 @@ import msgspec
 from modelyard.canonical.chat import PARAMETERS, Controls
 from modelyard.canonical.snapshot import Accent
 from modelyard.core import raw
-from modelyard.core.errors import Kind, Problem
+from modelyard.core.errors import Problem
 from modelyard.core.raw import Fields
 from modelyard.dialects.openai import steering
+from modelyard.dialects.reading import EXPECTED, MALFORMED, wrong
 
 Raw = msgspec.Raw
 
@@ -30,15 +31,6 @@ ALIASES: Mapping[str, str] = {
 # A value that changes nothing where it stands is nobody's loss, and is not sent.
 DEFAULTS: Mapping[str, object] = {"n": 1, "logprobs": False, "store": False}
 
-_EXPECTED: Mapping[object, str] = {
-    float: "a number",
-    int: "a whole number",
-    bool: "true or false",
-    str: "a string",
-    dict: "an object",
-    list: "a string or an array of strings",
-    (str, int, float): "a string or a number",
-}
 _WIRE: Mapping[object, Any] = {
     float: float | None,
     int: int | None,
@@ -56,22 +48,14 @@ _float = msgspec.json.Decoder(float)
 _options = msgspec.json.Decoder(dict[str, Raw] | None)
 _modalities = msgspec.json.Decoder(list[str] | None)
 
-REFUSED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""All that msgspec says no with."""
-
-
-def wrong(field: str, expected: str) -> Problem:
-    """A field of a request that is not what it must be."""
-    return Problem(Kind.INVALID_REQUEST, f"`{field}` must be {expected}.", param=field)
-
 
 def read_parameter(name: str, value: Raw, field: str) -> Any:
     """The value of one of PARAMETERS, None for null. `field` is the caller's name for it. Raises INVALID_REQUEST."""
     try:
         read = _DECODERS[name].decode(value)
-    except REFUSED:
+    except MALFORMED:
         if PARAMETERS[name] is not int:
-            raise wrong(field, _EXPECTED[PARAMETERS[name]]) from None
+            raise wrong(field, EXPECTED[PARAMETERS[name]]) from None
         read = _whole(value, field)
     return [read] if name == "stop" and isinstance(read, str) else read
 
@@ -80,10 +64,10 @@ def _whole(value: Raw, field: str) -> int:
     """A whole number in the spelling 5.0."""
     try:
         number = _float.decode(value)
-    except REFUSED:
+    except MALFORMED:
         number = 0.5
     if not number.is_integer():
-        raise wrong(field, _EXPECTED[int])
+        raise wrong(field, EXPECTED[int])
     return int(number)
 
 
@@ -128,7 +112,7 @@ def _read_options(value: Raw, controls: Controls) -> list[str]:
     """Ollama's `options`: they yield to what stands beside them."""
     try:
         options = _options.decode(value) or {}
-    except REFUSED:
+    except MALFORMED:
         raise wrong("options", "an object") from None
     unread = []
     _read_aliases(options, controls.params, "options.")
@@ -148,7 +132,7 @@ def _read_modalities(value: Raw, controls: Controls) -> list[str]:
     """Text is what every answer is made of; any other kind of output the hub cannot carry."""
     try:
         wanted = _modalities.decode(value)
-    except REFUSED:
+    except MALFORMED:
         raise wrong("modalities", "an array of strings") from None
     return [] if not wanted or wanted == ["text"] else ["modalities"]
 

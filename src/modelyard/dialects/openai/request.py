@@ -9,6 +9,7 @@ from modelyard.core import raw
 from modelyard.core.errors import Kind, Problem
 from modelyard.core.raw import Fields
 from modelyard.dialects.dialect import Head
+from modelyard.dialects.reading import MALFORMED, NULL, is_empty_list, object_in, read_model, read_stream, wrong
 
 # Two spellings of one parameter: who sets one of them has set both.
 ALIASES: Mapping[str, str] = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
@@ -31,18 +32,8 @@ STRING_OR_ARRAY = "a string or an array"
 STRING = "a string"
 _OPENINGS: Mapping[str, bytes] = {ARRAY: b"[", STRING_OR_ARRAY: b'"[', STRING: b'"'}
 
-NULL = msgspec.Raw(b"null")
 TRUE = msgspec.Raw(b"true")
 USAGE_WANTED = msgspec.Raw(b'{"include_usage":true}')
-
-SHORT = 100  # bytes; an array longer than this has something in it, or is refused when its first message is looked for
-
-_string = msgspec.json.Decoder(str)
-_BOOLEANS = {b"true": True, b"false": False, b"null": False}
-
-
-def _wrong(field: str, expected: str) -> Problem:
-    return Problem(Kind.INVALID_REQUEST, f"`{field}` must be {expected}.", param=field)
 
 
 def read_chat_head(fields: Fields) -> Head:
@@ -60,7 +51,7 @@ def read_completions_head(fields: Fields) -> Head:
 def read_embeddings_head(fields: Fields) -> Head:
     """The head of a request for embeddings, which have no output to bound and do not stream."""
     require(fields, "input", STRING_OR_ARRAY)
-    return Head(model=read_model(fields), stream=read_stream(fields), output_bound=None)
+    return Head(model=read_model(fields), stream=False, output_bound=None)
 
 
 def require(fields: Fields, field: str, expected: str) -> None:
@@ -68,39 +59,12 @@ def require(fields: Fields, field: str, expected: str) -> None:
     value = fields.get(field)
     if value is None:
         raise Problem(Kind.INVALID_REQUEST, f"`{field}` is missing: it must be {expected}.", param=field)
-    if bytes(memoryview(value)[:1]) not in _OPENINGS[expected] or _is_empty(value):
-        raise _wrong(field, expected)
-
-
-def _is_empty(value: msgspec.Raw) -> bool:
-    """True for `[]`, whatever white space is in it."""
-    return len(value) < SHORT and bytes(value)[:1] == b"[" and not bytes(value)[1:-1].strip()
-
-
-def read_model(fields: Fields) -> str | None:
-    """The model that the caller names."""
-    value = fields.get("model")
-    if value is None or bytes(value) == b"null":
-        return None
-    try:
-        return _string.decode(value) or None
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise _wrong("model", STRING) from None
-
-
-def read_stream(fields: Fields) -> bool:
-    """True when the caller asks for a stream."""
-    value = fields.get("stream")
-    if value is None:
-        return False
-    try:
-        return _BOOLEANS[bytes(value)]
-    except KeyError:
-        raise _wrong("stream", "true or false") from None
+    if bytes(memoryview(value)[:1]) not in _OPENINGS[expected] or is_empty_list(value):
+        raise wrong(field, expected)
 
 
 def _output_bound(fields: Fields) -> int | None:
-    """The larger of the two spellings' bounds: which of them a server keeps to is its own choice."""
+    """The largest bound of all spellings, times the answers: which of them a server keeps to is its own choice."""
     bounds = []
     for name in ALIASES:
         value = fields.get(name)
@@ -108,22 +72,42 @@ def _output_bound(fields: Fields) -> int | None:
             continue
         bound = _number(name, value)
         if not isinstance(bound, int) or isinstance(bound, bool):
-            raise _wrong(name, "a whole number")
+            raise wrong(name, "a whole number")
         if bound < 0:
             return None  # how some servers spell "no bound"
         bounds.append(bound)
+    for bound in (_whole(fields, "num_predict"), _whole(_options(fields), "num_predict")):
+        if bound is not None and bound < 0:
+            return None
+        if bound is not None:
+            bounds.append(bound)
     if not bounds:
         return None
-    choices = fields.get("n")
-    count = _number("n", choices) if choices is not None else 1
-    return max(bounds) * (count if isinstance(count, int) and count > 0 else 1)
+    return max(bounds) * max(_whole(fields, "n") or 1, _whole(fields, "best_of") or 1, 1)
+
+
+def _whole(fields: Fields, name: str) -> int | None:
+    """A whole number; None for a field that is none, which is the server's to refuse."""
+    value = fields.get(name)
+    number = None if value is None else _number(name, value)
+    if isinstance(number, float) and number.is_integer():
+        return int(number)
+    return number if isinstance(number, int) else None
+
+
+def _options(fields: Fields) -> Fields:
+    value = fields.get("options")
+    try:
+        return {} if value is None else raw.split(bytes(value))
+    except raw.NotJson:
+        return {}  # the server's to refuse
 
 
 def _number(name: str, value: msgspec.Raw) -> object:
     try:
         return raw.value_of(value)
     except raw.NotJson:
-        raise _wrong(name, "a number") from None
+        raise wrong(name, "a number") from None
 
 
 def overlay_chat(fields: Fields, preset: Preset, system: str | None) -> list[str]:
@@ -180,15 +164,15 @@ def _with_system(messages: msgspec.Raw, system: str) -> msgspec.Raw:
             return raw.join_list([raw.raw_of({"role": "system", "content": system}), *items])
         message = raw.split(bytes(items[0]))
         content = raw.value_of(first.content)
-    except (raw.NotJson, msgspec.DecodeError, UnicodeDecodeError, IndexError):
-        raise _wrong("messages", "an array of objects with a role and content") from None
+    except (raw.NotJson, *MALFORMED, IndexError):
+        raise wrong("messages", "an array of objects with a role and content") from None
     if isinstance(content, list):
         parts = raw.split_list(first.content)
         message["content"] = raw.join_list([raw.raw_of({"type": "text", "text": system}), *parts])
     elif content is None or isinstance(content, str):
         message["content"] = raw.raw_of(f"{system}\n{content}" if content else system)
     else:
-        raise _wrong("messages", "an array of objects whose content is a string or a list of parts")
+        raise wrong("messages", "an array of objects whose content is a string or a list of parts")
     return raw.join_list([msgspec.Raw(raw.join(message)), *items[1:]])
 
 
@@ -216,13 +200,18 @@ def address(fields: Fields, target: Target, ask_for_usage: bool) -> bytes:
         if options is None or bytes(options) == b"null":
             body["stream_options"] = USAGE_WANTED
         else:
-            try:
-                inner = raw.split(bytes(options))
-            except raw.NotJson:
-                raise _wrong("stream_options", "an object") from None
+            inner = object_in(options, "stream_options")
             inner["include_usage"] = TRUE
             body["stream_options"] = msgspec.Raw(raw.join(inner))
     return raw.join(body)
+
+
+_STREAMING = ("stream", "stream_options")
+
+
+def address_embeddings(fields: Fields, target: Target, ask_for_usage: bool) -> bytes:
+    """The same for embeddings: a stream, which the API does not have, is not asked for."""
+    return address({name: value for name, value in fields.items() if name not in _STREAMING}, target, False)
 
 
 def _speak(body: Fields, accent: Accent) -> None:
@@ -252,8 +241,8 @@ def _with_roles(messages: msgspec.Raw, roles: Mapping[str, str]) -> msgspec.Raw:
                     message = raw.split(written)
                     message["role"] = raw.raw_of(own)
                     items[place] = msgspec.Raw(raw.join(message))
-    except (raw.NotJson, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise _wrong("messages", "an array of objects with a role and content") from None
+    except (raw.NotJson, *MALFORMED):
+        raise wrong("messages", "an array of objects with a role and content") from None
     return raw.join_list(items)
 
 

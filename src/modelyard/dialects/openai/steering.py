@@ -6,19 +6,13 @@ import msgspec
 
 from modelyard.canonical.chat import Controls, OutputFormat, Reasoning
 from modelyard.canonical.snapshot import Accent
-from modelyard.core.errors import Kind, Problem
+from modelyard.dialects.reading import MALFORMED, NULL, is_object, schema_of, wrong
+from modelyard.dialects.reasoning import EFFORTS, effort_of
 
 Raw = msgspec.Raw
-NULL = Raw(b"null")
-
-EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 # Words of single servers for "think, as much as you see fit" and "do not".
 _ON = ("default", "auto", "on")
 _OFF = ("off", "disabled")
-
-LOW_BUDGET = 1024
-MEDIUM_BUDGET = 8192
-"""Up to so many tokens a budget is called low, and medium; any more is high."""
 
 
 class _Schema(msgspec.Struct):
@@ -39,29 +33,14 @@ _response_format = msgspec.json.Decoder(_ResponseFormat | None)
 _string = msgspec.json.Decoder(str | None)
 _text_or_flag = msgspec.json.Decoder(str | bool | None)
 _any = msgspec.json.Decoder()
-_REFUSED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-
-
-def _wrong(field: str, expected: str) -> Problem:
-    return Problem(Kind.INVALID_REQUEST, f"`{field}` must be {expected}.", param=field)
-
-
-def schema_of(value: Raw, field: str) -> Raw | None:
-    """A JSON schema, its bytes untouched; None for null. Raises INVALID_REQUEST when it is not an object."""
-    opening = bytes(memoryview(value)[:1])
-    if opening == b"{":
-        return value
-    if bytes(value) == b"null":
-        return None
-    raise _wrong(field, "a JSON schema (an object)")
 
 
 def read_response_format(value: Raw, controls: Controls) -> list[str]:
     """`{"type": "text" | "json_object" | "json_schema", ...}`."""
     try:
         wanted = _response_format.decode(value)
-    except _REFUSED:
-        raise _wrong("response_format", 'an object with a "type" and, for a schema, a "json_schema"') from None
+    except MALFORMED:
+        raise wrong("response_format", 'an object with a "type" and, for a schema, a "json_schema"') from None
     if wanted is None or wanted.type == "text":
         return []
     if wanted.type == "json_object":
@@ -72,24 +51,24 @@ def read_response_format(value: Raw, controls: Controls) -> list[str]:
     told = wanted.json_schema or _Schema(schema=wanted.schema)
     schema = schema_of(told.schema, "response_format.json_schema.schema")
     if schema is None:
-        raise _wrong("response_format.json_schema", 'an object with a "schema"')
+        raise wrong("response_format.json_schema", 'an object with a "schema"')
     controls.output = OutputFormat(schema=schema, name=told.name, description=told.description, strict=told.strict)
     return []
 
 
 def read_format(value: Raw, controls: Controls) -> list[str]:
     """Ollama's `format`: "json" or a schema."""
-    if bytes(memoryview(value)[:1]) == b"{":
+    if is_object(value):
         controls.output = controls.output or OutputFormat(schema=value)
         return []
     try:
         word = _string.decode(value)
-    except _REFUSED:
+    except MALFORMED:
         word = "?"
     if word == "json":
         controls.output = controls.output or OutputFormat()
     elif word:
-        raise _wrong("format", '"json" or a JSON schema')
+        raise wrong("format", '"json" or a JSON schema')
     return []
 
 
@@ -125,15 +104,15 @@ def of_effort(word: str, field: str) -> Reasoning:
         return Reasoning()
     if word in _OFF:
         return Reasoning(enabled=False)
-    raise _wrong(field, f"one of {', '.join(EFFORTS)}")
+    raise wrong(field, f"one of {', '.join(EFFORTS)}")
 
 
 def read_effort(value: Raw, controls: Controls) -> list[str]:
     """`reasoning_effort`."""
     try:
         word = _string.decode(value)
-    except _REFUSED:
-        raise _wrong("reasoning_effort", "a string") from None
+    except MALFORMED:
+        raise wrong("reasoning_effort", "a string") from None
     if word:
         _add(controls, of_effort(word, "reasoning_effort"))
     return []
@@ -143,8 +122,8 @@ def read_think(value: Raw, controls: Controls) -> list[str]:
     """Ollama's `think`: a boolean or an effort."""
     try:
         wish = _text_or_flag.decode(value)
-    except _REFUSED:
-        raise _wrong("think", "true, false or an effort") from None
+    except MALFORMED:
+        raise wrong("think", "true, false or an effort") from None
     if isinstance(wish, bool):
         _add(controls, Reasoning(enabled=wish))
     elif wish:
@@ -179,7 +158,7 @@ def read_thinking(value: Raw, controls: Controls) -> list[str]:
         return []
     kind, budget = _take(wish, "thinking", "type", str), _take(wish, "thinking", "budget_tokens", int)
     if kind not in (None, "enabled", "disabled", "adaptive", "auto"):
-        raise _wrong("thinking.type", "enabled, disabled or adaptive")
+        raise wrong("thinking.type", "enabled, disabled or adaptive")
     enabled = kind != "disabled"
     _add(controls, Reasoning(enabled=enabled, budget=budget if enabled else None))
     return _left(wish, "thinking")
@@ -188,11 +167,11 @@ def read_thinking(value: Raw, controls: Controls) -> list[str]:
 def _object(value: Raw, field: str) -> dict[str, Any] | None:
     try:
         read = _any.decode(value)
-    except _REFUSED:
+    except MALFORMED:
         read = 0
     if read is None or isinstance(read, dict):
         return read
-    raise _wrong(field, "an object")
+    raise wrong(field, "an object")
 
 
 def _left(wish: dict[str, Any], field: str) -> list[str]:
@@ -207,25 +186,20 @@ def _take(wish: dict[str, Any], field: str, name: str, kind: type) -> Any:
         value = int(value)
     if value is None or type(value) is kind:
         return value
-    raise _wrong(f"{field}.{name}", {str: "a string", int: "a whole number", bool: "true or false"}[kind])
-
-
-def effort_of(reasoning: Reasoning) -> str:
-    """The effort in one word, as the API takes it: a budget by its size, and medium where no measure was named."""
-    if not reasoning.enabled:
-        return "none"
-    if reasoning.effort is not None:
-        return _NEAREST.get(reasoning.effort, reasoning.effort)
-    if reasoning.budget is None:
-        return "medium"
-    return "low" if reasoning.budget <= LOW_BUDGET else "medium" if reasoning.budget <= MEDIUM_BUDGET else "high"
+    raise wrong(f"{field}.{name}", {str: "a string", int: "a whole number", bool: "true or false"}[kind])
 
 
 # OpenAI's scale ends one step earlier.
 _NEAREST = {"max": "xhigh"}
 
 
+def word_of(reasoning: Reasoning) -> str:
+    """The effort in one word, as the API takes it: medium where no measure was named."""
+    effort = effort_of(reasoning) or "medium"
+    return _NEAREST.get(effort, effort)
+
+
 def write_reasoning(reasoning: Reasoning, fields: dict[str, Any]) -> list[str]:
     """Sets `reasoning_effort`. Chat completions have no word for how thoughts are to be shown."""
-    fields["reasoning_effort"] = effort_of(reasoning)
+    fields["reasoning_effort"] = word_of(reasoning)
     return ["reasoning.summary"] if reasoning.summary not in (None, "auto") else []

@@ -23,13 +23,13 @@ from modelyard.core.errors import Problem
 from modelyard.core.raw import Fields
 from modelyard.dialects.dialect import Asker, Recipient, Written
 from modelyard.dialects.openai.chat_answer import FINISHES
-from modelyard.dialects.openai.chat_request import finish_request, read_stream
+from modelyard.dialects.openai.chat_request import finish_request
 from modelyard.dialects.openai.chat_writer import DONE, head_of
-from modelyard.dialects.openai.decoding import note
 from modelyard.dialects.openai.errors import write_error
 from modelyard.dialects.openai.figures import write_usage
-from modelyard.dialects.openai.parameters import REFUSED, read_controls, wrong
+from modelyard.dialects.openai.parameters import read_controls
 from modelyard.dialects.openai.request import asked_for_usage
+from modelyard.dialects.reading import MALFORMED, note, read_stream, wrong
 
 Raw = msgspec.Raw
 
@@ -55,7 +55,7 @@ def read_request(fields: Fields) -> ChatRequest:
 def _read_prompt(fields: Fields) -> str:
     try:
         prompt: str | list[str] = _prompt.decode(fields.get("prompt", Raw(b"null")))
-    except REFUSED:
+    except MALFORMED:
         raise wrong("prompt", "a string (this model takes no token ids)") from None
     if isinstance(prompt, str):
         return prompt
@@ -71,7 +71,7 @@ def _read_logprobs(fields: Fields, params: dict[str, Any]) -> None:
         return
     try:
         told = _count.decode(value)
-    except REFUSED:
+    except MALFORMED:
         raise wrong("logprobs", "a whole number") from None
     if told is not None:
         params["logprobs"] = True
@@ -81,7 +81,7 @@ def _read_logprobs(fields: Fields, params: dict[str, Any]) -> None:
 def _value(value: Raw, name: str) -> Any:
     try:
         return _any.decode(value)
-    except REFUSED:
+    except MALFORMED:
         raise wrong(name, "a plain value") from None
 
 

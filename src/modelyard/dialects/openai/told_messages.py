@@ -17,7 +17,7 @@ from modelyard.canonical.chat import (
 )
 from modelyard.canonical.snapshot import Accent
 from modelyard.dialects.openai.attachments import write_media
-from modelyard.dialects.openai.decoding import note
+from modelyard.dialects.reading import note
 
 # Between texts that stood apart and are told in one string.
 APART = "\n\n"
@@ -114,21 +114,20 @@ class _MessageWriter:
             message["refusal"] = refusal
         if calls:
             message["tool_calls"] = calls
+        # Thoughts go under the name that the server has for them; it may have none.
+        field = self._accent.reasoning
+        thoughts = []
         for block in turn.blocks:
             if isinstance(block, (Text, ToolCall)):
                 self._marker(block.cache)
             elif isinstance(block, Media):
                 note(self._losses, f"messages.{block.kind}")
+            elif isinstance(block, Thinking) and block.text and field:
+                thoughts.append(block.text)
             elif isinstance(block, (Thinking, Redacted)):
-                self._thoughts(block, message)
-
-    def _thoughts(self, block: Thinking | Redacted, message: dict[str, Any]) -> None:
-        """Thoughts go under the name that the server has for them; it may have none."""
-        field = self._accent.reasoning
-        if isinstance(block, Redacted) or not block.text or not field:
-            note(self._losses, "messages.thinking")
-        else:
-            message[field] = APART.join([message[field], block.text]) if field in message else block.text
+                note(self._losses, "messages.thinking")
+        if thoughts and field:
+            message[field] = APART.join(thoughts)
 
 
 def _call(call: ToolCall) -> dict[str, Any]:

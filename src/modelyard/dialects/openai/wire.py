@@ -11,8 +11,9 @@ import msgspec
 
 from modelyard.canonical.chat import LENGTH, REFUSED, STOP, STOP_SEQUENCE, TOOL_CALLS
 from modelyard.core import raw
-from modelyard.core.errors import Kind, Problem
-from modelyard.dialects.openai.errors import read_error
+from modelyard.dialects.faults import upstream_failed
+from modelyard.dialects.reading import MALFORMED
+from modelyard.dialects.writing import lenient, whole
 
 Raw = msgspec.Raw
 
@@ -80,12 +81,6 @@ class WireAnswer(msgspec.Struct):
 
 
 decoder = msgspec.json.Decoder(WireAnswer)
-_REFUSED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-
-
-def upstream_failed(message: str) -> Problem:
-    """The backend's fault."""
-    return Problem(Kind.UPSTREAM_FAILED, message)
 
 
 def mended(data: bytes, broken: str, half: str = "") -> tuple[WireAnswer, str]:
@@ -95,11 +90,11 @@ def mended(data: bytes, broken: str, half: str = "") -> tuple[WireAnswer, str]:
     UPSTREAM_FAILED with the message `broken` when it is no answer for all that.
     """
     try:
-        value = json.loads(data, parse_constant=lambda _: None)
+        value = lenient(data)
         half = _join_halves(value, half)
         text = json.dumps(value, ensure_ascii=False)
-        return decoder.decode(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")), half
-    except (ValueError, *_REFUSED):
+        return decoder.decode(whole(text)), half
+    except (ValueError, *MALFORMED):
         raise upstream_failed(broken) from None
 
 
@@ -114,12 +109,6 @@ def _join_halves(chunk: Any, half: str) -> str:
     cut = "\ud800" <= last <= "\udbff"
     delta["content"] = text[:-1] if cut else text
     return last if cut else ""
-
-
-def told_error(data: bytes) -> str:
-    """The words of an error that came where an answer should be."""
-    told = read_error(data)
-    return told.message if told is not None else "no reason given"
 
 
 FINISHES = {

@@ -22,22 +22,21 @@ from modelyard.canonical.usage import Usage
 from modelyard.core import raw
 from modelyard.core.errors import Problem
 from modelyard.dialects.dialect import Asker
-from modelyard.dialects.openai.decoding import NULL
-from modelyard.dialects.openai.parameters import REFUSED as MALFORMED
+from modelyard.dialects.faults import no_answer, upstream_failed
 from modelyard.dialects.openai.responses.items import (
     KINDS,
     Item,
     decode_each,
     encrypted_of,
-    mended,
     thought_of,
     timings_in,
     told_by,
-    upstream_failed,
     usage_of,
 )
 from modelyard.dialects.openai.responses.shell import COMPLETED, INCOMPLETE, Shell
 from modelyard.dialects.openai.wire import logprobs_of
+from modelyard.dialects.reading import MALFORMED, NULL
+from modelyard.dialects.writing import mended
 
 Raw = msgspec.Raw
 
@@ -62,9 +61,7 @@ class Answer(msgspec.Struct):
 _answer = msgspec.json.Decoder(Answer)
 _items = msgspec.json.Decoder(list[Item])
 
-NOT_AN_ANSWER = (
-    "The backend answered with something that is not an answer of the Responses API. Check the connection's base URL."
-)
+NOT_AN_ANSWER = no_answer("an answer of the Responses API")
 
 
 def decode_answer(body: bytes | Raw, broken: str = NOT_AN_ANSWER) -> Answer:

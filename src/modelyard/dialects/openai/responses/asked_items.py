@@ -20,9 +20,8 @@ from modelyard.canonical.chat import (
 )
 from modelyard.core.errors import Kind, Problem
 from modelyard.dialects.openai.attachments import read_media
-from modelyard.dialects.openai.decoding import note
-from modelyard.dialects.openai.parameters import REFUSED, wrong
-from modelyard.dialects.openai.responses.items import KINDS, Item, Part, decode_each, thought_of, too_many
+from modelyard.dialects.openai.responses.items import KINDS, Item, Part, decode_each, thought_of
+from modelyard.dialects.reading import MALFORMED, note, too_many, wrong
 
 Raw = msgspec.Raw
 
@@ -49,12 +48,12 @@ class Asked:
         if bytes(memoryview(value)[:1]) == b'"':
             try:
                 self.turns.append(Turn(role=USER, blocks=[Text(text=_string.decode(value))]))
-            except REFUSED:
+            except MALFORMED:
                 raise wrong("input", "valid text") from None
             return
         try:
             items = _items.decode(value)
-        except REFUSED:
+        except MALFORMED:
             items = decode_each(Item, KINDS, value, "input")
         if not items:
             raise wrong("input", "a string or an array with at least one item")
@@ -65,7 +64,7 @@ class Asked:
     def _count(self, more: int, param: str) -> None:
         self._parts += more
         if self._parts > MAX_PARTS:
-            raise too_many(MAX_PARTS, param)
+            raise too_many(param)
 
     def _add(self, item: Item, place: str) -> None:
         match item.type:

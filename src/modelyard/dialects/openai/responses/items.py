@@ -3,19 +3,19 @@
 One record reads every kind of item: what a kind does not have stays None.
 """
 
-import json
-import math
 from typing import Any, Protocol, TypeVar
 
 import msgspec
 
 from modelyard.canonical.chat import Redacted, Thinking, Timings, read_signature, write_signature
-from modelyard.canonical.usage import Usage, count
+from modelyard.canonical.usage import Usage
 from modelyard.core import raw
-from modelyard.core.errors import Kind, Problem
-from modelyard.dialects.openai.decoding import NULL, decode_list
+from modelyard.core.errors import Problem
+from modelyard.dialects.dialect import ToldError
+from modelyard.dialects.faults import reported
+from modelyard.dialects.openai.decoding import decode_list
 from modelyard.dialects.openai.figures import timings_of
-from modelyard.dialects.openai.parameters import REFUSED, wrong
+from modelyard.dialects.reading import MALFORMED, NULL, count_in, wrong
 
 Raw = msgspec.Raw
 
@@ -92,7 +92,7 @@ def decode_each(record: type[_T], known: frozenset[str | None], value: Raw, fiel
     for index, item in enumerate(items):
         try:
             kind = _type.decode(item).type
-        except REFUSED:
+        except MALFORMED:
             kind = None
         if kind in known:
             read.append(decode_list(msgspec.json.Decoder(record), item, f"{field}[{index}]", {}, []))
@@ -133,14 +133,14 @@ def usage_of(value: Raw) -> Usage | None:
         return None
     if not isinstance(wire, dict):
         return None
-    prompt, output = _number(wire.get("input_tokens")), _number(wire.get("output_tokens"))
+    prompt, output = count_in(wire, "input_tokens"), count_in(wire, "output_tokens")
     inside, outside = wire.get("input_tokens_details"), wire.get("output_tokens_details")
     cached = written = reasoning = 0
     if isinstance(inside, dict):
-        cached = min(_number(inside.get("cached_tokens")), prompt)
-        written = min(_number(inside.get("cache_write_tokens")), prompt - cached)
+        cached = min(count_in(inside, "cached_tokens"), prompt)
+        written = min(count_in(inside, "cache_write_tokens"), prompt - cached)
     if isinstance(outside, dict):
-        reasoning = min(_number(outside.get("reasoning_tokens")), output)
+        reasoning = min(count_in(outside, "reasoning_tokens"), output)
     return Usage(
         input=prompt - cached - written,
         cached_input=cached,
@@ -158,10 +158,6 @@ def timings_in(value: Raw) -> Timings | None:
         return None
 
 
-def _number(value: Any) -> int:
-    return count(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else 0
-
-
 def write_usage(usage: Usage) -> dict[str, Any]:
     """`usage` of an answer."""
     return {
@@ -174,34 +170,6 @@ def write_usage(usage: Usage) -> dict[str, Any]:
         "output_tokens_details": {"reasoning_tokens": usage.reasoning},
         "total_tokens": usage.total,
     }
-
-
-def mended(data: bytes) -> bytes:
-    """JSON that msgspec refuses, made acceptable: U+FFFD for half a surrogate pair, null for what is no number.
-
-    Raises ValueError if it is no JSON.
-    """
-    try:
-        value = json.loads(data, parse_constant=lambda _: None, parse_float=_finite)
-        text = json.dumps(value, ensure_ascii=False)
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
-
-
-def _finite(digits: str) -> float | None:
-    number = float(digits)
-    return number if math.isfinite(number) else None
-
-
-def too_many(most: int, param: str) -> Problem:
-    """More parts than anybody means."""
-    return Problem(Kind.INVALID_REQUEST, f"`{param}` holds too many items and parts: at most {most}.", param=param)
-
-
-def upstream_failed(message: str, code: str | None = None) -> Problem:
-    """The backend's fault."""
-    return Problem(Kind.UPSTREAM_FAILED, message, code=code)
 
 
 class _Told(msgspec.Struct, gc=False):
@@ -217,8 +185,8 @@ def told_by(error: Raw, where: str) -> Problem:
     """The Problem for an error object {code, message} that came where an answer should be."""
     try:
         told = _told.decode(error)
-    except REFUSED:
+    except MALFORMED:
         told = _Told()
     code = told.code if isinstance(told.code, str) and told.code.isascii() and len(told.code) <= MOST_CODE else None
     code = code if code and code.replace("_", "").replace("-", "").isalnum() else None
-    return upstream_failed(f"The backend reported an error{where}: {told.message or 'no reason given'}", code)
+    return reported(ToldError(message=told.message) if told.message else None, where, code=code)

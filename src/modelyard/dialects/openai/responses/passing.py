@@ -11,13 +11,15 @@ from modelyard.core import raw
 from modelyard.core.errors import Problem
 from modelyard.core.raw import Fields
 from modelyard.core.sse import EventSplitter, EventTooLarge
-from modelyard.dialects.openai.decoding import NULL, note
+from modelyard.dialects.faults import CUT, broken_stream, upstream_failed
+from modelyard.dialects.named_events import event_data
 from modelyard.dialects.openai.errors import TYPES
-from modelyard.dialects.openai.parameters import REFUSED, wrong
-from modelyard.dialects.openai.responses.events import data_of, failure_in
-from modelyard.dialects.openai.responses.items import mended, upstream_failed, usage_of
+from modelyard.dialects.openai.responses.events import failure_in
+from modelyard.dialects.openai.responses.items import usage_of
 from modelyard.dialects.openai.responses.shell import error_of
-from modelyard.dialects.openai.responses.stream_reader import BROKEN, CUT
+from modelyard.dialects.openai.responses.stream_reader import BROKEN
+from modelyard.dialects.reading import MALFORMED, NULL, note, object_in, wrong
+from modelyard.dialects.writing import mended
 
 Raw = msgspec.Raw
 
@@ -41,8 +43,6 @@ _INNER = {
     "verbosity": ("text", "verbosity"),
 }
 
-_string = msgspec.json.Decoder(str | None)
-
 
 def overlay(fields: Fields, preset: Preset, system: str | None) -> list[str]:
     """Lay a preset over a request: parameters that the caller left open or the preset locks, and the system prompt."""
@@ -61,13 +61,24 @@ def overlay(fields: Fields, preset: Preset, system: str | None) -> list[str]:
         else:
             note(losses, name)
     if system is not None:
-        value = fields.get("instructions")
-        try:
-            theirs = None if value is None else _string.decode(value)
-        except REFUSED:
-            raise wrong("instructions", "a string") from None
-        fields["instructions"] = raw.raw_of(f"{system}\n{theirs}" if theirs else system)
+        fields["input"] = _with_system(fields.get("input", NULL), system)
     return losses
+
+
+def _with_system(value: Raw, system: str) -> Raw:
+    """The input after the preset's prompt, which is no part of `instructions`: a server repeats those to the caller."""
+    first = raw.raw_of(_message("system", system))
+    data = bytes(value)
+    try:
+        if data[:1] == b'"':
+            return raw.join_list([first, raw.raw_of(_message("user", raw.value_of(value)))])
+        return raw.join_list([first, *([] if data == b"null" else raw.split_list(value))])
+    except (raw.NotJson, UnicodeEncodeError):
+        raise wrong("input", "a string or an array of items") from None
+
+
+def _message(role: str, text: str) -> dict[str, Any]:
+    return {"type": "message", "role": role, "content": [{"type": "input_text", "text": text}]}
 
 
 def _set(fields: Fields, name: str, value: Raw, *, locked: bool) -> None:
@@ -79,10 +90,7 @@ def _object(fields: Fields, name: str) -> Fields:
     value = fields.get(name)
     if value is None or bytes(value) == b"null":
         return {}
-    try:
-        return raw.split(bytes(value))
-    except raw.NotJson:
-        raise wrong(name, "an object") from None
+    return object_in(value, name)
 
 
 def _format(wish: Any) -> Any:
@@ -130,7 +138,7 @@ def _accented(value: Raw, accent: Accent) -> Raw:
 def _peeked(item: Raw) -> _Peek:
     try:
         return _peek.decode(item)
-    except REFUSED:
+    except MALFORMED:
         return _Peek()  # the server's to refuse
 
 
@@ -188,7 +196,7 @@ class ResponsesTap:
                 self._watch(event)
                 good.append(event)
         except EventTooLarge as error:
-            self.fault = upstream_failed(f"The backend's stream is broken: {error}.")
+            self.fault = broken_stream(error)
         except Problem as fault:
             self.fault = fault
         return b"".join(good)
@@ -216,7 +224,7 @@ class ResponsesTap:
                 response["status"] = Raw(b'"failed"')
                 response["error"] = raw.raw_of(error_of(problem))
                 return self._event("response.failed", {"response": response})
-        except (raw.NotJson, *REFUSED):
+        except (raw.NotJson, *MALFORMED):
             pass  # what the backend said of the response is nothing to build on
         code = problem.code or TYPES[problem.kind][1]
         return self._event("error", {"code": code, "message": problem.message, "param": problem.param})
@@ -227,7 +235,7 @@ class ResponsesTap:
 
     def _watch(self, event: bytes) -> None:
         """Note what an event tells. Raises Problem for one that is no event, or an error."""
-        data = data_of(event)
+        data = event_data(event)
         if not data or data == b"[DONE]" or self.complete:
             return
         seen = self._read(data)
@@ -242,7 +250,7 @@ class ResponsesTap:
         elif seen.type in _ENDS:
             try:
                 used = _used.decode(seen.response)
-            except REFUSED:
+            except MALFORMED:
                 used = _Used()  # a response of another form: the caller's to read
             self.usage = usage_of(used.usage)
             self.complete = True
@@ -254,7 +262,7 @@ class ResponsesTap:
     def _read(self, data: bytes) -> _Seen:
         try:
             return _seen.decode(data)
-        except REFUSED:
+        except MALFORMED:
             pass
         # Half a surrogate pair, or a field of another type than ours, is the caller's to read.
         try:
@@ -263,7 +271,7 @@ class ResponsesTap:
             raise upstream_failed(BROKEN) from None
         try:
             return _seen.decode(data)
-        except REFUSED:
+        except MALFORMED:
             return _Seen()
 
 

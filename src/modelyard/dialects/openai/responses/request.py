@@ -12,14 +12,14 @@ from modelyard.canonical.snapshot import Accent
 from modelyard.core import raw
 from modelyard.core.errors import Kind, Problem
 from modelyard.core.raw import Fields
+from modelyard.dialects.accents import in_accent
 from modelyard.dialects.dialect import Head, Recipient, Written
-from modelyard.dialects.openai.decoding import NULL, note
-from modelyard.dialects.openai.parameters import DEFAULTS, REFUSED, read_controls, read_parameter, wrong
+from modelyard.dialects.openai.parameters import DEFAULTS, read_controls, read_parameter
 from modelyard.dialects.openai.responses.asked_items import Asked
-from modelyard.dialects.openai.responses.items import too_many
 from modelyard.dialects.openai.responses.told_items import write_input
 from modelyard.dialects.openai.responses.tools import read_tools, write_tools
-from modelyard.dialects.openai.steering import effort_of, schema_of
+from modelyard.dialects.openai.steering import word_of
+from modelyard.dialects.reading import MALFORMED, NULL, is_null, note, schema_of, too_many, wrong
 
 Raw = msgspec.Raw
 
@@ -62,7 +62,7 @@ def _read(decoder: msgspec.json.Decoder[Any], fields: Fields, name: str, expecte
         return None
     try:
         return decoder.decode(value)
-    except REFUSED:
+    except MALFORMED:
         raise wrong(name, expected) from None
 
 
@@ -74,7 +74,7 @@ def _is_given(fields: Fields, name: str) -> bool:
 def read_head(fields: Fields) -> Head:
     """Read model, stream and the output bound, and check `input`. Raises INVALID_REQUEST."""
     value = fields.get("input")
-    if value is None or bytes(memoryview(value)[:4]) == b"null":
+    if value is None or is_null(value):
         if not any(_is_given(fields, name) for name in ("previous_response_id", "prompt", "conversation")):
             raise Problem(
                 Kind.INVALID_REQUEST, "`input` is missing: it must be a string or an array of items.", param="input"
@@ -122,7 +122,7 @@ def read_request(fields: Fields) -> ChatRequest:
         asked.system.insert(0, Text(text=instructions))
     tools, choice = read_tools(fields, unread)
     if len(tools) + len(asked.turns) > MAX_PARTS:
-        raise too_many(MAX_PARTS, "input")
+        raise too_many("input")
     return ChatRequest(
         turns=asked.turns,
         system=asked.system,
@@ -219,18 +219,8 @@ def write_request(request: ChatRequest, recipient: Recipient) -> Written:
     for name, value in request.controls.extras.items():
         fields.setdefault(name, value)
     if accent.refuses or accent.renames:
-        fields = _accented(fields, accent, losses)
+        fields = in_accent(fields, accent, losses)
     return Written(raw.encode(fields), losses)
-
-
-def _accented(fields: dict[str, Any], accent: Accent, losses: list[str]) -> dict[str, Any]:
-    spoken = {}
-    for name, value in fields.items():
-        if name in accent.refuses:
-            note(losses, name)
-        else:
-            spoken[accent.renames.get(name, name)] = value
-    return spoken
 
 
 def write_steering(controls: Controls, accent: Accent, fields: dict[str, Any], losses: list[str]) -> None:
@@ -253,7 +243,7 @@ def write_steering(controls: Controls, accent: Accent, fields: dict[str, Any], l
     if text:
         fields["text"] = text
     if controls.reasoning is not None:
-        fields["reasoning"] = {"effort": effort_of(controls.reasoning)}
+        fields["reasoning"] = {"effort": word_of(controls.reasoning)}
         if controls.reasoning.summary in ("auto", "concise", "detailed"):
             fields["reasoning"]["summary"] = controls.reasoning.summary
 

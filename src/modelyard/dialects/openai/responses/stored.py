@@ -8,10 +8,9 @@ import msgspec
 
 from modelyard.core import raw
 from modelyard.core.raw import Fields
-from modelyard.dialects.openai.decoding import NULL
-from modelyard.dialects.openai.parameters import REFUSED, wrong
-from modelyard.dialects.openai.responses.events import data_of
+from modelyard.dialects.named_events import event_data
 from modelyard.dialects.openai.responses.items import KINDS
+from modelyard.dialects.reading import MALFORMED, NULL, is_null, wrong
 
 Raw = msgspec.Raw
 
@@ -53,7 +52,7 @@ def turn_items(fields: Fields, output_items: list[Raw]) -> bytes:
 
 def _input(fields: Fields) -> list[Raw]:
     value = fields.get("input")
-    if value is None or bytes(memoryview(value)[:4]) == b"null":
+    if value is None or is_null(value):
         return []
     if bytes(memoryview(value)[:1]) == b'"':
         return [Raw(b'{"type":"message","role":"user","content":%b}' % bytes(value))]
@@ -66,7 +65,7 @@ def _input(fields: Fields) -> list[Raw]:
 def _peeked(item: Raw) -> _Peek | None:
     try:
         return _peek.decode(item)
-    except REFUSED:
+    except MALFORMED:
         return None
 
 
@@ -110,19 +109,19 @@ def output_of(answer_body: bytes) -> tuple[str, list[Raw]] | None:
     """(id, output items) of a whole answer, None when it is none."""
     try:
         answer = _answer.decode(answer_body)
-    except REFUSED:
+    except MALFORMED:
         return None
     return answer.id, _own(answer.output)
 
 
 def output_in_event(event: bytes) -> tuple[str, list[Raw]] | None:
     """The same of the event that completes a stream; None for any other event."""
-    data = data_of(event)
+    data = event_data(event)
     if b'"response.completed"' not in data and b'"response.incomplete"' not in data:
         return None
     try:
         told = _event.decode(data)
-    except REFUSED:
+    except MALFORMED:
         return None
     if told.type not in ("response.completed", "response.incomplete"):
         return None

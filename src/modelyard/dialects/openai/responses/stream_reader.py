@@ -23,8 +23,9 @@ from modelyard.canonical.events import (
 )
 from modelyard.core.errors import Problem
 from modelyard.core.sse import EventSplitter, EventTooLarge
-from modelyard.dialects.openai.decoding import NULL
-from modelyard.dialects.openai.parameters import REFUSED
+from modelyard.dialects.faults import CUT, broken_stream, upstream_failed
+from modelyard.dialects.growth import Growth
+from modelyard.dialects.named_events import event_data
 from modelyard.dialects.openai.responses.answer import (
     blocks_of,
     decode_answer,
@@ -33,13 +34,14 @@ from modelyard.dialects.openai.responses.answer import (
     read_logprobs,
     usage_in,
 )
-from modelyard.dialects.openai.responses.events import data_of, failure_in
-from modelyard.dialects.openai.responses.items import KINDS, Item, mended, thought_of, timings_in, upstream_failed
+from modelyard.dialects.openai.responses.events import failure_in
+from modelyard.dialects.openai.responses.items import KINDS, Item, thought_of, timings_in
+from modelyard.dialects.reading import MALFORMED, NULL
+from modelyard.dialects.writing import mended
 
 Raw = msgspec.Raw
 
 BROKEN = "The backend's stream is broken: it sent an event that is not as the Responses API has it."
-CUT = "The backend's stream ended before the answer was complete."
 
 
 class _Told(msgspec.Struct):
@@ -91,12 +93,14 @@ class ResponsesReader:
     """See `dialects.dialect.EventReader`."""
 
     __slots__ = (
-        "_alone", "_begun", "_calls", "_count", "_finished", "_out", "_part", "_sources", "_speaker", "_splitter", "fault",
+        "_alone", "_begun", "_calls", "_count", "_finished", "_growth", "_open_calls", "_out", "_part", "_sources",
+        "_speaker", "_splitter", "fault",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.fault: Problem | None = None
         self._splitter = EventSplitter()
+        self._growth = Growth()
         self._begun = False
         self._finished = False
         self._count = 0  # blocks so far
@@ -104,6 +108,7 @@ class ResponsesReader:
         self._speaker: tuple[Any, ...] | None = None  # whose block that is: (kind, item, part)
         self._part: int | None = None  # the part of a summary that was told last
         self._calls: dict[str | int, _Call] = {}  # by output index, item id and call id
+        self._open_calls: dict[int, _Call] = {}  # by the number of their block
         # From which events text, refusals and thoughts are taken: the first ones that held any. The later ones
         # (done events, whole items, the whole response) repeat them.
         self._sources: dict[str, str] = {}
@@ -119,7 +124,7 @@ class ResponsesReader:
             for event in self._splitter.feed(chunk):
                 self._read(event)
         except EventTooLarge as error:
-            self.fault = upstream_failed(f"The backend's stream is broken: {error}.")
+            self.fault = broken_stream(error)
         except Problem as problem:
             self.fault = problem
         return out
@@ -139,12 +144,12 @@ class ResponsesReader:
         return self._out
 
     def _read(self, event: bytes) -> None:
-        data = data_of(event)
+        data = event_data(event)
         if not data or self._finished or data == b"[DONE]":
             return
         try:
             told = _told.decode(data)
-        except REFUSED as error:
+        except MALFORMED as error:
             told = self._reread(data, isinstance(error, msgspec.ValidationError))
         kind = told.type
         if kind == "response.output_text.delta":
@@ -153,6 +158,7 @@ class ResponsesReader:
                 if key != self._speaker:
                     self._speak(key, Text(text=""))
                 logprobs = read_logprobs(told.logprobs) if len(told.logprobs) > len(b"[]") else None
+                self._growth.piece(len(told.delta))
                 self._out.append(TextDelta(self._alone, told.delta, logprobs))  # type: ignore[arg-type]
         elif (read := self._READERS.get(kind)) is not None:
             read(self, told)
@@ -167,11 +173,11 @@ class ResponsesReader:
                 return _told.decode(data)
             except msgspec.ValidationError:
                 pass
-            except (ValueError, *REFUSED):
+            except (ValueError, *MALFORMED):
                 raise upstream_failed(BROKEN) from None
         try:
             kind = _type.decode(data).type
-        except REFUSED:
+        except MALFORMED:
             raise upstream_failed(BROKEN) from None
         if kind in self._READERS or kind == "response.output_text.delta":
             raise upstream_failed(BROKEN)
@@ -188,6 +194,7 @@ class ResponsesReader:
     def _speak(self, speaker: tuple[Any, ...], block: Text | Refusal | Thinking) -> None:
         """Begin a block that stands alone."""
         self._stop_all()
+        self._growth.block()
         self._alone, self._speaker, self._part = self._count, speaker, None
         self._out.append(BlockStart(self._count, block))
         self._count += 1
@@ -200,12 +207,13 @@ class ResponsesReader:
 
     def _stop_all(self) -> None:
         self._stop_alone()
-        for call in self._calls.values():
+        for call in list(self._open_calls.values()):
             self._stop_call(call)
 
     def _stop_call(self, call: _Call) -> None:
         if call.open:
             call.open = False
+            del self._open_calls[call.index]
             self._out.append(BlockStop(call.index))
 
     def _created(self, told: _Told) -> None:
@@ -213,7 +221,7 @@ class ResponsesReader:
             return
         try:
             begun = _begun.decode(told.response)
-        except REFUSED:
+        except MALFORMED:
             begun = _Begun()
         self._begun = True
         self._out.append(Start(begun.id or "", begun.model or ""))
@@ -226,6 +234,7 @@ class ResponsesReader:
                 self._speak(key, Text(text="") if what == "text" else Refusal(text=""))
             assert self._alone is not None
             logprobs = read_logprobs(told.logprobs) if what == "text" else None
+            self._growth.piece(len(text))
             self._out.append(TextDelta(self._alone, text, logprobs))
 
     def _text_done(self, told: _Told) -> None:
@@ -246,16 +255,17 @@ class ResponsesReader:
             text = "\n\n" + text
         self._part = told.summary_index
         assert self._alone is not None
+        self._growth.piece(len(text))
         self._out.append(ThinkingDelta(self._alone, text))
 
     def _item_of(self, told: _Told) -> Item:
         try:
             return _item.decode(told.item)
-        except REFUSED:
+        except MALFORMED:
             pass
         try:
             kind = _type.decode(told.item).type
-        except REFUSED:
+        except MALFORMED:
             kind = None
         if kind is None or kind in KINDS:
             raise upstream_failed(BROKEN)
@@ -273,7 +283,8 @@ class ResponsesReader:
             if key in self._calls:
                 return self._calls[key]
         self._stop_alone()
-        call = _Call(self._count)
+        self._growth.block(len(told.item))
+        call = self._open_calls[self._count] = _Call(self._count)
         self._count += 1
         for key in keys or [f"#{call.index}"]:
             self._calls[key] = call
@@ -292,6 +303,7 @@ class ResponsesReader:
             if not call.open:
                 raise upstream_failed("The backend's stream is broken: a tool call went on after its end.")
             call.said = True
+            self._growth.piece(len(told.delta))
             self._out.append(ArgumentsDelta(call.index, told.delta))
         elif told.arguments:
             self._all_arguments(call, told.arguments)
@@ -299,6 +311,7 @@ class ResponsesReader:
     def _all_arguments(self, call: _Call, arguments: str | None) -> None:
         if arguments and call.open and not call.said:
             call.said = True
+            self._growth.piece(len(arguments))
             self._out.append(ArgumentsDelta(call.index, arguments))
 
     def _item_done(self, told: _Told) -> None:
@@ -320,12 +333,14 @@ class ResponsesReader:
         key = ("thinking", item.id or told.output_index)
         if isinstance(thought, Redacted):
             self._stop_all()
+            self._growth.block(len(thought.data))
             self._out += [BlockStart(self._count, thought), BlockStop(self._count)]
             self._count += 1
         elif thought is not None:
             if thought.text and self._takes("thinking", told.type):
                 self._speak(key, Thinking(text=""))
                 assert self._alone is not None
+                self._growth.piece(len(thought.text))
                 self._out.append(ThinkingDelta(self._alone, thought.text))
             elif thought.signature is not None and not thought.text:
                 self._speak(key, Thinking(text=""))
@@ -343,6 +358,7 @@ class ResponsesReader:
                 if self._takes(what, told.type):
                     self._speak((what, item.id, index), type(block)(text=""))
                     assert self._alone is not None
+                    self._growth.piece(len(block.text))
                     self._out.append(TextDelta(self._alone, block.text, logprobs if what == "text" else None))
         if self._speaker is not None and self._speaker[0] != "thinking":
             self._stop_alone()

@@ -15,17 +15,9 @@ from modelyard.canonical.chat import (
     Turn,
 )
 from modelyard.canonical.snapshot import Accent
-from modelyard.dialects.openai.attachments import media_type_of
-from modelyard.dialects.openai.decoding import note
+from modelyard.dialects.media_types import data_uri, file_name
 from modelyard.dialects.openai.responses.items import OWN
-
-_ENDINGS = {
-    "application/pdf": "pdf",
-    "text/plain": "txt",
-    "text/markdown": "md",
-    "text/csv": "csv",
-    "text/html": "html",
-}
+from modelyard.dialects.reading import note
 
 
 def write_input(turns: list[Turn], accent: Accent, losses: list[str]) -> tuple[list[dict[str, Any]], bool]:
@@ -99,14 +91,8 @@ def _media(media: Media) -> dict[str, Any] | None:
             return None
 
 
-def _uri(media: Media) -> str | None:
-    if media.data is None:
-        return None
-    return f"data:{media.media_type or media_type_of(media.data, media.kind)};base64,{media.data}"
-
-
 def _image(media: Media) -> dict[str, Any] | None:
-    address = _uri(media) or media.url
+    address = media.url if media.data is None else data_uri(media)
     if address is not None:
         return {"type": "input_image", "image_url": address, "detail": "auto"}
     return None if media.file_id is None else {"type": "input_image", "file_id": media.file_id, "detail": "auto"}
@@ -115,10 +101,8 @@ def _image(media: Media) -> dict[str, Any] | None:
 def _document(media: Media) -> dict[str, Any] | None:
     if media.text is not None:
         return {"type": "input_text", "text": f"{media.name}\n\n{media.text}" if media.name else media.text}
-    uri = _uri(media)
-    if uri is not None:
-        name = media.name or f"document.{_ENDINGS.get(media.media_type or '', 'pdf')}"
-        return {"type": "input_file", "filename": name, "file_data": uri}
+    if media.data is not None:
+        return {"type": "input_file", "filename": file_name(media), "file_data": data_uri(media)}
     if media.url is not None:
         return {"type": "input_file", "file_url": media.url}
     return None if media.file_id is None else {"type": "input_file", "file_id": media.file_id}

@@ -7,10 +7,8 @@ import msgspec
 from modelyard.canonical.chat import AUTO, MAX_PARTS, NONE, ONE, REQUIRED, ChatRequest, Tool, ToolChoice
 from modelyard.core import raw
 from modelyard.core.raw import Fields
-from modelyard.dialects.openai.decoding import NULL, note
-from modelyard.dialects.openai.parameters import REFUSED, wrong
-from modelyard.dialects.openai.responses.items import decode_each, too_many
-from modelyard.dialects.openai.steering import schema_of
+from modelyard.dialects.openai.responses.items import decode_each
+from modelyard.dialects.reading import MALFORMED, NULL, note, schema_of, too_many, wrong
 
 Raw = msgspec.Raw
 
@@ -51,10 +49,10 @@ def read_tools(fields: Fields, unread: list[str]) -> tuple[list[Tool], ToolChoic
     if value is not None:
         try:
             found = _tools.decode(value) or []
-        except REFUSED:
+        except MALFORMED:
             found = decode_each(_Tool, _FUNCTION, value, "tools")
         if len(found) > MAX_PARTS:
-            raise too_many(MAX_PARTS, "tools")
+            raise too_many("tools")
         tools = [
             _tool(tool, f"tools[{index}]", unread) for index, tool in enumerate(found) if _is_function(tool, unread)
         ]
@@ -63,7 +61,7 @@ def read_tools(fields: Fields, unread: list[str]) -> tuple[list[Tool], ToolChoic
         return tools, None
     try:
         choice = _choice.decode(value)
-    except REFUSED:
+    except MALFORMED:
         raise wrong("tool_choice", "auto, none, required or an object that names a tool") from None
     return _chosen(tools, choice, unread)
 
@@ -119,7 +117,7 @@ def _only(tools: list[Tool], value: Raw) -> list[Tool]:
     """The tools that the model may choose from."""
     try:
         names = {tool.name for tool in _allowed.decode(value)}
-    except REFUSED:
+    except MALFORMED:
         raise wrong("tool_choice.tools", "an array of objects that name tools") from None
     return [tool for tool in tools if tool.name in names]
 

@@ -22,6 +22,7 @@ def upgrade() -> None:
             comment="JSON list: what the caller said in this turn and what came back",
         ),
         sa.Column("answer", sa.Text(), nullable=False, comment="the answer as it was given"),
+        sa.Column("size", sa.BigInteger(), nullable=False, comment="characters of both"),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("user_id", "id", name=op.f("pk_responses")),
