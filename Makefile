@@ -30,7 +30,7 @@ check: $(VENV)/.tested ## The quick part of the tests: lint, types, floors, unit
 format: $(VENV)/.tested ## Format the code
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 
-bench: $(VENV)/.tested ## Measure against a bare pass-through and peers (20 minutes; nothing else should run)
+bench: $(VENV)/.tested ## Measure against a bare pass-through and peers (30 minutes; nothing else should run)
 	@scripts/system-packages wrk
 	@$(BIN)/python -m bench --write docs/benchmarks.md
 

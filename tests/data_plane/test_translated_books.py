@@ -230,9 +230,6 @@ def canned(yard):
             yard.connect(
                 f"thoughts-{kind}", url, kind, priority=priority, prefix_id="thoughts", model_ids=["thoughtless"]
             )
-        for kind, priority in {"ollama": 9, "openai": 5}.items():
-            url = f"http://127.0.0.1:{backends[kind].port}"
-            yard.connect(f"sees-{kind}", url, kind, priority=priority, prefix_id="sees", model_ids=["answer"])
         yield backends
 
 

@@ -31,8 +31,14 @@ from modelyard.dialects.table import DIALECTS, OPERATIONS
 from modelyard.gateway.call import Call
 from modelyard.policy.presets import fill_in, lay_under
 
-# A medium that is named by its address, in any dialect's spelling; what is escaped may be one.
-_REMOTE = re.compile(rb'(?i)"(?:[a-z_]*(?:url|data)|[^"]*\\u[^"]*)"\s*:\s*"\s*(?:https?:|\\u)')
+# A medium that is named by its address, in any dialect's spelling: where one may begin, and what then stands before it.
+# A key or a value with an escaped letter, which nobody writes without a reason, may be one, too.
+_ADDRESS = re.compile(rb"https?:|\\u00[4-7]")
+_FIELD = re.compile(rb'(?:url|data|\\u00[4-7][^"]*)"\s*:\s*"\s*$')
+_ESCAPED = re.compile(rb'"\s*:\s*"\s*$')
+_KEY = re.compile(rb'\\u00[4-7][^"]{0,60}"\s*:\s*"')
+_NEAR = 80  # bytes around it
+SHORTEST = 16  # bytes; no field that is shorter names one
 
 
 # All tool calls of one answer together, in characters.
@@ -279,7 +285,23 @@ def needs_fetching(asked: Asked, target: Target) -> bool:
     """True when the request names a medium by its address and the target cannot fetch it."""
     if target.accent.fetches or asked.call.operation.chat is None:
         return False
-    return any(_REMOTE.search(value) is not None for value in asked.call.fields.values())
+    values = asked.call.fields.values()
+    return any(len(value) > SHORTEST and _names_an_address(bytes(value)) for value in values)
+
+
+def _names_an_address(value: bytes) -> bool:
+    text = value.lower()
+    if b"http" not in text and b"\\u00" not in text:
+        return False  # nearly every request
+    for found in _ADDRESS.finditer(text):
+        before = text[max(0, found.start() - _NEAR) : found.start()]
+        if _FIELD.search(before) is not None:
+            return True
+        if found[0].startswith(b"\\u00") and (
+            _ESCAPED.search(before) is not None or _KEY.match(text[found.start() : found.start() + _NEAR]) is not None
+        ):
+            return True
+    return False
 
 
 def remote_media(request: ChatRequest) -> list[Media]:
