@@ -1,7 +1,7 @@
 """Requests of callers, read into the hub's vocabulary (API reference, "Create a Message")."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -164,7 +164,7 @@ class _Reader:
             if isinstance(part, ToolResultPart):
                 results.append(self._result(part, f"messages[{index}].content[{number}]"))
             else:
-                _READERS[type(part)](self, part, said, f"messages[{index}].content[{number}]")
+                self._READERS[type(part)](self, part, said, f"messages[{index}].content[{number}]")
         return results + said if results else said
 
     def _cache(self, marker: CacheMarker | None) -> str | None:
@@ -244,7 +244,7 @@ class _Reader:
         elif content is not None:
             self._count(len(content), "messages")
             for number, inner in enumerate(content):
-                _READERS[type(inner)](self, inner, blocks, f"{place}.content[{number}]")
+                self._READERS[type(inner)](self, inner, blocks, f"{place}.content[{number}]")
         return ToolResult(
             call_id=part.tool_use_id,
             content=blocks,
@@ -259,6 +259,16 @@ class _Reader:
     def _add_redacted(self, part: RedactedPart, blocks: list[Any], place: str) -> None:
         blocks.append(Redacted(data=part.data))
 
+    _READERS: ClassVar[Mapping[type, Callable[["_Reader", Any, list[Any], str], None]]] = {
+        TextPart: _add_text,
+        ImagePart: _add_image,
+        DocumentPart: _add_document,
+        SearchResultPart: _add_search_result,
+        ToolUsePart: _add_call,
+        ThinkingPart: _add_thinking,
+        RedactedPart: _add_redacted,
+    }
+
 
 # Who alone may say a block of this type.
 _SAYS: Mapping[type, str] = {
@@ -266,15 +276,6 @@ _SAYS: Mapping[type, str] = {
     ToolUsePart: ASSISTANT,
     ThinkingPart: ASSISTANT,
     RedactedPart: ASSISTANT,
-}
-_READERS: Mapping[type, Callable[[_Reader, Any, list[Any], str], None]] = {
-    TextPart: _Reader._add_text,  # noqa: SLF001 - one module, one reader
-    ImagePart: _Reader._add_image,  # noqa: SLF001
-    DocumentPart: _Reader._add_document,  # noqa: SLF001
-    SearchResultPart: _Reader._add_search_result,  # noqa: SLF001
-    ToolUsePart: _Reader._add_call,  # noqa: SLF001
-    ThinkingPart: _Reader._add_thinking,  # noqa: SLF001
-    RedactedPart: _Reader._add_redacted,  # noqa: SLF001
 }
 
 

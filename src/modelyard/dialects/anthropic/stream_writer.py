@@ -7,17 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from modelyard.canonical.chat import Redacted, Refusal, Text, Thinking, ToolCall, write_signature
-from modelyard.canonical.events import (
-    ArgumentsDelta,
-    BlockStart,
-    BlockStop,
-    Event,
-    Finish,
-    SignatureDelta,
-    Start,
-    TextDelta,
-    ThinkingDelta,
-)
+from modelyard.canonical.events import DELTAS, BlockStart, BlockStop, Event, Finish, SignatureDelta, Start
 from modelyard.canonical.usage import NOTHING
 from modelyard.core.errors import Problem
 from modelyard.dialects.anthropic.answer import call_id_of, message_id, reason_of
@@ -70,15 +60,12 @@ class StreamWriter:
         return write_stream_error(problem, self._asker.call_id)
 
     def _one(self, event: Event) -> bytes:
-        kind = type(event)
-        if kind is TextDelta or kind is ArgumentsDelta or kind is ThinkingDelta:
-            text = event.text  # type: ignore[union-attr]
-            if not text:
+        if isinstance(event, DELTAS):
+            if not event.text:
                 return b""
-            index = event.index  # type: ignore[union-attr]
-            data = self._heads[index] + quoted(text) + _END
-            return data if index == self._now else self._wait(index, data)
-        return _WRITERS[kind](self, event)
+            data = self._heads[event.index] + quoted(event.text) + _END
+            return data if event.index == self._now else self._wait(event.index, data)
+        return _WRITERS[type(event)](self, event)
 
     def _wait(self, index: int, data: bytes) -> bytes:
         self._waiting[index].append(data)

@@ -5,7 +5,6 @@ from typing import Any
 import msgspec
 
 from modelyard.canonical.chat import AUTO, MAX_PARTS, NONE, ONE, REQUIRED, ChatRequest, Tool, ToolChoice
-from modelyard.core import raw
 from modelyard.core.raw import Fields
 from modelyard.dialects.openai.responses.items import decode_each
 from modelyard.dialects.reading import MALFORMED, NULL, note, schema_of, too_many, wrong
@@ -146,9 +145,3 @@ def _written(tool: Tool, losses: list[str]) -> dict[str, Any]:
     if tool.cache is not None:
         note(losses, "cache_control")
     return written
-
-
-def tools_in(fields: Fields) -> Raw | None:
-    """`tools` as an answer repeats them, None where there are none."""
-    value = fields.get("tools")
-    return None if value is None or bytes(memoryview(value)[:1]) != b"[" else raw.Raw(value)
