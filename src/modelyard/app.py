@@ -6,6 +6,7 @@ The table of contents of the server is `_front`; one call can be followed from t
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 from prometheus_client import CollectorRegistry, start_http_server
 
@@ -19,7 +20,9 @@ from modelyard.api.pages import STYLE, Pages
 from modelyard.canonical.snapshot import Limits, Published
 from modelyard.control.context import Control
 from modelyard.control.discovery import Discovery
+from modelyard.control.lifecycle.service import Lifecycle
 from modelyard.control.people.throttle import SignInThrottle
+from modelyard.control.settings import table
 from modelyard.control.snapshot.publisher import Publisher
 from modelyard.control.transaction import Changes
 from modelyard.core import log
@@ -75,6 +78,8 @@ class Modelyard:
             fallback_model=settings.fallback_model,
             open_catalogue=settings.bypass_model_access_control,
             preset_wins=settings.preset_wins,
+            bypass_admin=settings.bypass_admin_access_control,
+            initial_settings=_initial_settings(settings),
             connections_changed=lambda: self._discovery.soon(),  # noqa: PLW0108 - it is made below
         )
         self._discovery = Discovery(
@@ -83,7 +88,7 @@ class Modelyard:
         control = Control(
             database=stores.database,
             ledger=stores.ledger,
-            changes=Changes(stores.database, self._publisher.refresh),
+            changes=Changes(stores.database, stores.seal.chain_keys[0], self._publisher.refresh),
             seal=stores.seal,
             declared=stores.declared,
             published=published,
@@ -91,7 +96,10 @@ class Modelyard:
             client=client,
             connections=lambda: self._publisher.connections,
             users=lambda: self._publisher.user_ids,
+            lifecycle=Lifecycle(),
             session_seconds=round(settings.session_hours * 3600),
+            trash_seconds=settings.trash_days * 24 * 3600,
+            default_timeouts=default_timeouts(settings),
         )
         self._responses = StoredResponses(
             ResponseStore(stores.database), round(settings.response_hours * 3600), settings.max_body_bytes
@@ -184,6 +192,21 @@ class Modelyard:
         await self._discovery.refresh()
         self._first_discovery.set()
         await self._discovery.run()
+
+
+def _initial_settings(settings: Settings) -> dict[str, Any]:
+    """What the environment says of those settings that people change while the server runs."""
+    return {
+        **table.INITIAL,
+        table.PERMISSIONS: settings.user_permissions,
+        table.DEFAULT_MODELS: settings.default_models,
+        table.PINNED_MODELS: settings.pinned_models,
+        table.MODEL_ORDER: settings.model_order,
+        table.ARENA_ENABLED: settings.enable_arena,
+        table.SIGN_UP_ENABLED: settings.enable_signup,
+        table.SIGN_UP_ROLE: settings.default_user_role,
+        table.SIGN_UP_GROUP: settings.default_group_id,
+    }
 
 
 def _front(

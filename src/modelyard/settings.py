@@ -15,9 +15,9 @@ from dotenv import dotenv_values
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from modelyard.core.errors import Problem
-from modelyard.policy.credentials import MAX_TOKEN_LENGTH
+from modelyard.policy import permissions
+from modelyard.policy.credentials import MIN_KEY_LENGTH, sendable_key
 
-MIN_ADMIN_KEY_LENGTH = 32
 MIN_SECRET_LENGTH = 32
 
 _NUMBERED_KEY = re.compile(r"OPENAI_API_KEY_([1-9][0-9]*)")
@@ -48,15 +48,6 @@ def email_address(value: str) -> str:
         return checked_email(value)
     except Problem:
         raise ValueError("it is not an e-mail address") from None
-
-
-def sendable_key(value: str) -> str:
-    """An API key that a caller can send in a header as it is. Raises ValueError."""
-    if not value.isascii() or not value.isprintable() or value != value.strip() or len(value) > MAX_TOKEN_LENGTH:
-        raise ValueError(
-            f"a header cannot carry it: use at most {MAX_TOKEN_LENGTH} ASCII characters, without spaces around them"
-        )
-    return value
 
 
 Semicolons = Annotated[list[str], _listed(";")]
@@ -103,7 +94,7 @@ class Settings(BaseModel):
         examples=["at least 8 characters"],
     )  # fmt: skip
     admin_api_key: str | None = Field(
-        None, alias="MODELYARD_ADMIN_API_KEY", min_length=MIN_ADMIN_KEY_LENGTH, repr=False,
+        None, alias="MODELYARD_ADMIN_API_KEY", min_length=MIN_KEY_LENGTH, repr=False,
         description="An API key taken as it is; acts as a built-in administrator.",
         examples=["at least 32 random characters"],
     )  # fmt: skip
@@ -112,13 +103,9 @@ class Settings(BaseModel):
         description="Start on a public address although there is no administrator yet, and print the setup link.",
     )  # fmt: skip
     response_hours: float = Field(
-        24,
-        ge=0,
-        le=100_000,
-        alias="MODELYARD_RESPONSE_HOURS",
+        24, ge=0, le=100_000, alias="MODELYARD_RESPONSE_HOURS", examples=["720"],
         description="How long answers of the responses API are kept for `previous_response_id`. `0` keeps none.",
-        examples=["720"],
-    )
+    )  # fmt: skip
     fetch_urls: bool = Field(
         True, alias="MODELYARD_FETCH_URLS", examples=["false"],
         description="Fetch pictures and documents that a request names by their address, from public hosts, for backends "
@@ -129,13 +116,8 @@ class Settings(BaseModel):
         description="Hosts that may be fetched from although they are not public.",
     )  # fmt: skip
     session_hours: float = Field(
-        24 * 28,
-        gt=0,
-        le=100_000,
-        alias="MODELYARD_SESSION_HOURS",
-        description="How long a sign-in lasts.",
-        examples=["12"],
-    )
+        24 * 28, gt=0, le=100_000, alias="MODELYARD_SESSION_HOURS", description="How long a sign-in lasts.", examples=["12"]
+    )  # fmt: skip
 
     trusted_proxies: Commas = Field(
         [], alias="MODELYARD_TRUSTED_PROXIES", examples=["10.0.0.0/8"],
@@ -193,6 +175,51 @@ class Settings(BaseModel):
     bypass_model_access_control: bool = Field(
         False, alias="BYPASS_MODEL_ACCESS_CONTROL", examples=["true"],
         description="Every approved user may use every model.",
+    )  # fmt: skip
+    bypass_admin_access_control: bool = Field(
+        True, alias="BYPASS_ADMIN_ACCESS_CONTROL", examples=["false"],
+        description="Administrators see and use every model. `false`: only what is theirs or granted to them; they still "
+        "manage everything.",
+    )  # fmt: skip
+    default_models: Commas = Field(
+        [], alias="DEFAULT_MODELS", examples=["llama3.2,gpt-5"],
+        description="Models that clients choose at first. Can be changed while the server runs, as the next ones.",
+    )  # fmt: skip
+    pinned_models: Commas = Field(
+        [], alias="DEFAULT_PINNED_MODELS", description="Models that clients show on top.", examples=["llama3.2"]
+    )
+    model_order: Commas = Field(
+        [], alias="MODEL_ORDER_LIST", description="Ids in the order of `GET /api/models`; the others follow by name.",
+        examples=["gpt-5,llama3.2"],
+    )  # fmt: skip
+    enable_arena: bool = Field(
+        False, alias="ENABLE_EVALUATION_ARENA_MODELS", examples=["true"],
+        description="List entries that stand for a model drawn at random.",
+    )  # fmt: skip
+    user_permissions: dict[str, bool] = Field(
+        {}, alias="USER_PERMISSIONS_*", examples=["true"],
+        description="What approved users may do beside calling models: docs/people.md has every name and default.",
+    )  # fmt: skip
+    enable_signup: bool = Field(
+        False,
+        alias="ENABLE_SIGNUP",
+        description="Anybody who reaches the server may make an account.",
+        examples=["true"],
+    )
+    default_user_role: Literal["pending", "user"] = Field(
+        "pending", alias="DEFAULT_USER_ROLE", examples=["user"],
+        description="Role of an account that somebody made for themselves; `pending` waits for an administrator.",
+    )  # fmt: skip
+    default_group_id: str | None = Field(
+        None, alias="DEFAULT_GROUP_ID", description="Id of a group that such an account is put into.", examples=["..."]
+    )
+    trash_days: int = Field(
+        30, ge=1, le=3650, alias="MODELYARD_TRASH_DAYS", examples=["90"],
+        description="How long what was deleted can be restored.",
+    )  # fmt: skip
+    load_timeout: Seconds = Field(
+        600.0, alias="MODELYARD_LOAD_TIMEOUT", examples=["1800"],
+        description="Seconds that a backend may take to load a model into memory.",
     )  # fmt: skip
     preset_wins: bool = Field(
         False, alias="MODELYARD_PRESET_WINS", examples=["true"],
@@ -322,6 +349,10 @@ def load(overrides: Mapping[str, Any], environment: Mapping[str, str]) -> Settin
     by_alias = {field.alias: name for name, field in Settings.model_fields.items()}
     values: dict[str, Any] = {by_alias[name]: value for name, value in environment.items() if name in by_alias}
     values["openai_numbered_keys"] = [value for _, value in numbered]
+    try:
+        values["user_permissions"] = permissions.from_environment(environment)
+    except ValueError as error:
+        raise SettingsError(f"{error}.") from None
     values.update({name: value for name, value in overrides.items() if value is not None})
     try:
         settings = Settings.model_validate(values)

@@ -98,6 +98,7 @@ def _declared(settings: Settings, seal: Seal) -> Declared:
     return Declared(
         connections=[*declared.connections, *file.connections],
         users=[*declared.users, *file.users],
+        groups=file.groups,
         credentials=[*declared.credentials, *file.credentials],
         models=file.models,
         grants=file.grants,

@@ -6,102 +6,32 @@ Its JSON schema is published as `docs/yard.schema.json`. A value of the form `${
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
+from pydantic import ValidationError
 
 from modelyard.canonical.endpoint import Timeouts
-from modelyard.canonical.records import FILE, ConnectionRow, CredentialRow, Declared, GrantRow, ModelRow, UserRow
+from modelyard.canonical.records import (
+    FILE,
+    ConnectionRow,
+    CredentialRow,
+    Declared,
+    GrantRow,
+    GroupRow,
+    ModelRow,
+    UserRow,
+)
 from modelyard.canonical.snapshot import Limits
 from modelyard.control.catalogue.service import grants_of
-from modelyard.control.connections.schemas import ConnectionFields, Kind, Name
 from modelyard.control.connections.service import build
-from modelyard.control.keys.schemas import KeyLimits
+from modelyard.control.yard.document import REFERENCE, Yard, YardUser
 from modelyard.core.clock import now
 from modelyard.core.errors import Problem
 from modelyard.core.seal import Seal, mask
+from modelyard.policy.permissions import flat
 from modelyard.policy.presets import BadParameter, read_preset
-from modelyard.settings import MIN_ADMIN_KEY_LENGTH, SettingsError, email_address, sendable_key
-
-_REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-
-Id = Annotated[str, Field(min_length=1, max_length=256)]
-Email = Annotated[str, Field(max_length=254), AfterValidator(email_address)]
-# The schema is for the file as it is written, where a reference to the environment stands for the key.
-Key = Annotated[
-    str,
-    Field(min_length=MIN_ADMIN_KEY_LENGTH),
-    AfterValidator(sendable_key),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "string", "minLength": MIN_ADMIN_KEY_LENGTH},
-                {"type": "string", "pattern": _REFERENCE.pattern},
-            ]
-        }
-    ),
-]
-
-
-class YardConnection(ConnectionFields):
-    """A connection, with the fields of `POST /api/v1/connections`."""
-
-    name: Name
-    kind: Kind
-    base_url: str = Field(max_length=2000)
-
-
-class YardKey(BaseModel):
-    """An API key of a user, taken as it is: give it as `${NAME}`, at least 32 characters."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    name: str = Field(min_length=1, max_length=100)
-    key: Key
-    models: list[str] | None = None
-    dialects: list[Literal["openai", "anthropic", "ollama"]] | None = None
-    expires_at: int | None = Field(None, description="Unix seconds")
-    limits: KeyLimits | None = None
-
-
-class YardUser(BaseModel):
-    """A person or service that owns keys."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    email: Email
-    name: str = ""
-    role: Literal["pending", "user", "admin"] = "user"
-    keys: list[YardKey] = []
-
-
-class YardModel(BaseModel):
-    """A catalogue row: an override of a base model (no base_model_id) or a preset over one.
-
-    `access_control`: left out is private, null is public, else `{read: {user_ids, group_ids}, write: {...}}`; a user
-    that this file declares is named by e-mail address.
-    """
-
-    model_config = ConfigDict(extra="forbid")
-
-    id: Id
-    name: str | None = None
-    base_model_id: Id | None = None
-    params: dict[str, Any] = {}
-    meta: dict[str, Any] = {}
-    is_active: bool = True
-    access_control: dict[str, Any] | None = {}
-
-
-class Yard(BaseModel):
-    """The whole file."""
-
-    model_config = ConfigDict(extra="forbid", title="yard.yaml")
-
-    connections: list[YardConnection] = []
-    users: list[YardUser] = []
-    models: list[YardModel] = []
+from modelyard.settings import SettingsError
 
 
 def read(path: Path, environment: Mapping[str, str], seal: Seal, timeouts: Timeouts) -> Declared:
@@ -172,7 +102,7 @@ def _with_references(value: Any, environment: Mapping[str, str], path: Path) -> 
         return environment[match[1]]
 
     if isinstance(value, str):
-        return _REFERENCE.sub(found, value)
+        return REFERENCE.sub(found, value)
     if isinstance(value, list):
         return [_with_references(item, environment, path) for item in value]
     if isinstance(value, dict):
@@ -183,21 +113,23 @@ def _with_references(value: Any, environment: Mapping[str, str], path: Path) -> 
 def _declared(yard: Yard, path: Path, seal: Seal, timeouts: Timeouts) -> Declared:
     _check_users(yard.users, path)
     by_email = {user.email: f"file-{user.email}" for user in yard.users}
-    models, grants = _models(yard, path, by_email)
+    by_name = {group.name: f"file-{group.name}" for group in yard.groups}
+    models, grants = _models(yard, path, {**by_name, **by_email})
     return Declared(
         connections=_connections(yard, path, timeouts),
         users=[
-            UserRow(id=by_email[user.email], email=user.email, name=user.name or user.email,
-                    role=user.role, source=FILE)
+            UserRow(id=by_email[user.email], email=user.email, name=user.name or user.email, role=user.role,
+                    kind=user.kind, group_ids=frozenset(by_name.get(name, name) for name in user.groups), source=FILE)
             for user in yard.users
         ],
+        groups=_groups(yard, path, by_name),
         credentials=[
             CredentialRow(
-                id=f"file-{user.email}-{key.name}",
+                id=key.id or f"file-{user.email}-{key.name}",
                 user_id=by_email[user.email],
-                digest=seal.digest(key.key),
+                digest=seal.digest(key.key or ""),
                 name=key.name,
-                hint=mask(key.key),
+                hint=mask(key.key or ""),
                 models=None if key.models is None else tuple(key.models),
                 dialects=None if key.dialects is None else tuple(key.dialects),
                 limits=Limits(**(key.limits.model_dump() if key.limits else {})),
@@ -218,10 +150,34 @@ def _check_users(users: list[YardUser], path: Path) -> None:
     for user in users:
         _no_twins(path, f"keys of {user.email}", [key.name for key in user.keys])
         for key in user.keys:
+            if key.key is None:
+                raise SettingsError(f"{path}: users: the key {key.name} of {user.email} has no `key`.")
             holders.setdefault(key.key, []).append(f"{key.name} of {user.email}")
     for names in holders.values():
         if len(names) > 1:
             raise SettingsError(f"{path}: users: one key is there more than once: {', '.join(names)}.")
+
+
+def _groups(yard: Yard, path: Path, by_name: Mapping[str, str]) -> list[GroupRow]:
+    _no_twins(path, "groups", [group.name for group in yard.groups])
+    rows = []
+    for group in yard.groups:
+        try:
+            permissions = flat(group.permissions)
+        except Problem as problem:
+            raise SettingsError(f"{path}: group {group.name}: {problem.message}") from None
+        rows.append(
+            GroupRow(
+                id=by_name[group.name],
+                name=group.name,
+                description=group.description,
+                parent_id=None if group.parent is None else by_name.get(group.parent, group.parent),
+                permissions=permissions,
+                share=group.share,
+                source=FILE,
+            )
+        )
+    return rows
 
 
 def _connections(yard: Yard, path: Path, timeouts: Timeouts) -> list[ConnectionRow]:
@@ -236,19 +192,19 @@ def _connections(yard: Yard, path: Path, timeouts: Timeouts) -> list[ConnectionR
     return rows
 
 
-def _models(yard: Yard, path: Path, by_email: Mapping[str, str]) -> tuple[list[ModelRow], list[GrantRow]]:
+def _models(yard: Yard, path: Path, ids: Mapping[str, str]) -> tuple[list[ModelRow], list[GrantRow]]:
     rows, grants = [], []
     moment = now()
     for model in yard.models:
         try:
             read_preset(model.params)
-            grants += grants_of(model.id, model.access_control, by_email)
+            grants += grants_of(model.id, model.access_control, ids)
         except (BadParameter, Problem) as error:
             raise SettingsError(f"{path}: model {model.id}: {error}") from None
         rows.append(
             ModelRow(
                 id=model.id,
-                user_id=None,
+                user_id=None if model.owner is None else ids.get(model.owner.lower(), model.owner),
                 name=model.name or model.id,
                 base_model_id=model.base_model_id,
                 params=model.params,

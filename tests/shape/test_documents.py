@@ -29,7 +29,7 @@ SUFFIXES = {".py", ".md", ".toml", ".yaml", ".yml", ".json", ".lock", ".css", ".
 
 def spellings(default: Any) -> set[str]:
     """How a default may stand in the table."""
-    if default is None or default in ("", []):
+    if default is None or default in ("", [], {}):
         return NONE
     if isinstance(default, bool):
         return {str(default).lower()}

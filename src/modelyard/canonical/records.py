@@ -15,12 +15,16 @@ DATABASE = "database"
 ENVIRONMENT = "environment"
 FILE = "file"
 
+PERSON = "person"
+SERVICE = "service"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionRow:
     """One connection. `api_keys` and `headers` are in clear here and only here: sealed in the database, masked in answers.
 
-    `model_ids` is an allow-list of the upstream's own names, empty means all; `prefix_id` is put before each name.
+    `model_ids` is an allow-list of the upstream's own names, empty means all; `prefix_id` is put before each name. With
+    `loads` the activation of a model loads it there and its deactivation unloads it, where the backend can.
     """
 
     id: str
@@ -40,6 +44,7 @@ class ConnectionRow:
     limits: Limits = UNLIMITED
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     tls: Tls = field(default_factory=Tls)
+    loads: bool = True
     source: str = DATABASE
     created_at: int = 0
     updated_at: int = 0
@@ -47,15 +52,38 @@ class ConnectionRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserRow:
-    """One person. `group_ids` are their groups; times are Unix seconds."""
+    """One person, or a service that has keys and no password (`kind`). Times are Unix seconds.
+
+    `group_ids` are the groups that they were put into; those above come with them (`compile_principals`).
+    """
 
     id: str
     email: str
     name: str
     role: str = USER
+    kind: str = PERSON
     group_ids: frozenset[str] = frozenset()
     source: str = DATABASE
     created_at: int = 0
+    updated_at: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupRow:
+    """One group. Its members are members of `parent_id` too. `permissions` are those it grants (path to True).
+
+    `share`: people may choose it when they share something of theirs, though they are not in it.
+    """
+
+    id: str
+    name: str
+    description: str = ""
+    parent_id: str | None = None
+    permissions: Mapping[str, bool] = field(default_factory=dict)
+    share: bool = True
+    source: str = DATABASE
+    created_at: int = 0
+    updated_at: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +115,7 @@ class ModelRow:
     params: Mapping[str, Any] = field(default_factory=dict)
     meta: Mapping[str, Any] = field(default_factory=dict)
     is_active: bool = True
+    version_id: str | None = None
     source: str = DATABASE
     created_at: int = 0
     updated_at: int = 0
@@ -118,6 +147,7 @@ class Declared:
 
     connections: Sequence[ConnectionRow] = ()
     users: Sequence[UserRow] = ()
+    groups: Sequence[GroupRow] = ()
     credentials: Sequence[CredentialRow] = ()
     models: Sequence[ModelRow] = ()
     grants: Sequence[GrantRow] = ()

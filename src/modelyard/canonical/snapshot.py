@@ -6,6 +6,7 @@ ever changed in place.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 
@@ -33,7 +34,9 @@ UNLIMITED = Limits()
 class Principal:
     """Who calls: the person, their groups, and the credential used with its scope and limits.
 
-    `models` and `dialects` are the credential's scope, None means all. `expires_at` is in Unix seconds.
+    `models` and `dialects` are the credential's scope, None means all. `expires_at` is in Unix seconds. `group_ids` hold
+    the groups above theirs too. `permissions` are the paths that the defaults or a group grant (`policy.permissions`);
+    `sees_all` is true for an administrator whom access control does not bind.
     """
 
     user_id: str
@@ -47,6 +50,8 @@ class Principal:
     dialects: frozenset[str] | None = None
     limits: Limits = UNLIMITED
     expires_at: float | None = None
+    permissions: frozenset[str] = frozenset()
+    sees_all: bool = False
 
     @property
     def is_admin(self) -> bool:
@@ -143,7 +148,8 @@ class Model:
 
     `entry` is its encoded row of `GET /v1/models`. `opens_base` is true when a caller who may use the preset may use
     its base through it, because the preset's owner may. `created` is in Unix seconds; `about` is what the backend's own
-    list says of the model.
+    list says of the model. `info` is the catalogue's row as people are shown it, without parameters; None for a base
+    model that has none.
     """
 
     id: str
@@ -158,11 +164,15 @@ class Model:
     max_tokens: int | None = None
     created: int = 0
     about: Mapping[str, object] = field(default_factory=dict)
+    info: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """The whole picture. `credentials` maps the digest of a key or session token to who it stands for."""
+    """The whole picture. `credentials` maps the digest of a key or session token to who it stands for.
+
+    `settings` are those that people change while the server runs, complete: name to value (`control.settings`).
+    """
 
     version: int
     credentials: Mapping[bytes, Principal]
@@ -171,6 +181,7 @@ class Snapshot:
     default_model: str | None = None
     fallback_model: str | None = None
     open_catalogue: bool = False
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 EMPTY = Snapshot(version=0, credentials={}, models={}, connections={})

@@ -78,9 +78,8 @@ async def _add(settings: "Settings", given: dict[str, Any]) -> Reached:
     form = NewConnection.model_validate(given).model_dump(exclude_unset=True)
     async with session.opened(settings, make=True) as opened:
         declared = [row.name for row in opened.stores.declared.connections]
-        row = await service.add(
-            opened.changes, opened.stores.seal, COMMAND_LINE, form, default_timeouts(settings), declared
-        )
+        async with opened.changes.begin(COMMAND_LINE) as change:
+            row = await service.add(change, opened.stores.seal, form, default_timeouts(settings), declared)
     return (await reach([row]))[0]
 
 
@@ -140,7 +139,8 @@ async def _remove(settings: "Settings", name_or_id: str) -> "ConnectionRow":
             raise Problem(
                 Kind.CONFLICT, f"This connection is declared in the {found[0].source}; change it there and start again."
             )
-        await service.remove(opened.changes, opened.stores.seal, COMMAND_LINE, stored[0].id)
+        async with opened.changes.begin(COMMAND_LINE) as change:
+            await service.remove(change, opened.stores.seal, stored[0].id)
         return stored[0]
 
 

@@ -196,7 +196,8 @@ async def _revoke(settings: "Settings", key_id: str) -> None:
 
     async with session.opened(settings) as opened:
         _check_stored(opened, key_id)
-        await service.revoke(opened.changes, COMMAND_LINE, key_id, owner_id=None)
+        async with opened.changes.begin(COMMAND_LINE) as change:
+            await service.revoke(change, key_id, owner_id=None)
 
 
 def _check_stored(opened: Session, key_id: str) -> None:

@@ -21,7 +21,7 @@ from modelyard.core.errors import Kind, Problem
 
 if TYPE_CHECKING:
     from modelyard.canonical.records import ConnectionRow, UserRow
-    from modelyard.control.transaction import Changes
+    from modelyard.control.transaction import Changes, Touched
     from modelyard.db.engine import Database
     from modelyard.db.migrate import Line
     from modelyard.settings import Settings
@@ -130,12 +130,12 @@ async def opened(settings: "Settings", *, make: bool = False) -> AsyncIterator[S
         if state is State.ABSENT:
             await stores.migrate()
             note(f"A new database was made ({place(settings)}).")
-        yield Session(stores=stores, changes=Changes(stores.database, _nothing))
+        yield Session(stores=stores, changes=Changes(stores.database, stores.seal.chain_keys[0], _nothing))
     finally:
         await stores.close()
 
 
-async def _nothing() -> None:
+async def _nothing(touched: "Touched") -> None:
     """No snapshot is served here; running servers follow the publication's version."""
 
 

@@ -7,9 +7,11 @@ from typing import Annotated
 from fastapi import Depends, Request
 from pydantic import BaseModel
 
+from modelyard.canonical.endpoint import Timeouts
 from modelyard.canonical.records import ConnectionRow, Declared
 from modelyard.canonical.snapshot import Principal, Published
 from modelyard.control.discovery import Discovery
+from modelyard.control.lifecycle.service import Lifecycle
 from modelyard.control.transaction import Actor, Changes
 from modelyard.core.errors import Kind, Problem
 from modelyard.core.seal import Seal
@@ -31,7 +33,10 @@ class Control:
     client: Client
     connections: Callable[[], Sequence[ConnectionRow]]
     users: Callable[[], Collection[str]]
+    lifecycle: Lifecycle
     session_seconds: int
+    trash_seconds: int
+    default_timeouts: Timeouts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

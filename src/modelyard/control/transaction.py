@@ -8,10 +8,14 @@ from typing import Any
 from sqlalchemy import insert, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from modelyard.control.audit import chain
 from modelyard.core import ids
 from modelyard.core.clock import now
 from modelyard.db.engine import Database
-from modelyard.db.schema import audit, publication
+from modelyard.db.schema import publication, publication_log
+
+# (type, id) of each object that a change made, changed or removed.
+Touched = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,10 +35,11 @@ SYSTEM = Actor(user_id="system")
 class Change:
     """What a service does within one transaction."""
 
-    def __init__(self, connection: AsyncConnection, actor: Actor) -> None:
+    def __init__(self, connection: AsyncConnection, actor: Actor, chain_key: bytes) -> None:
         self.connection = connection
         self.actor = actor
-        self.publishes = False
+        self._chain_key = chain_key
+        self.touched: dict[tuple[str, str], None] = {}
 
     async def audit(
         self,
@@ -47,43 +52,55 @@ class Change:
         """Note what is being changed: `action` is `<entity type>.<verb>`, `changes` is field -> {old, new}, secrets masked."""
         actor = self.actor
         metadata = {"key_id": actor.key_id, "address": actor.address, "request_id": actor.request_id}
-        await self.connection.execute(
-            insert(audit).values(
-                id=ids.row_id(),
-                user_id=actor.user_id,
-                action=action,
-                entity_type=action.partition(".")[0],
-                entity_id=entity_id,
-                description=description,
-                changes=dict(changes) if changes else None,
-                audit_metadata={name: value for name, value in metadata.items() if value} or None,
-                created_at=now(),
-            )
+        await chain.append(
+            self.connection,
+            self._chain_key,
+            {
+                "id": ids.row_id(),
+                "user_id": actor.user_id,
+                "action": action,
+                "entity_type": action.partition(".")[0],
+                "entity_id": entity_id,
+                "description": description,
+                "changes": dict(changes) if changes else None,
+                "audit_metadata": {name: value for name, value in metadata.items() if value} or None,
+                "created_at": now(),
+            },
         )
 
-    def publish(self) -> None:
-        """This change matters to the data plane: publish a new snapshot when it is committed."""
-        self.publishes = True
+    def publish(self, entity_type: str, entity_id: str) -> None:
+        """This object matters to the data plane and is made, changed or gone: the snapshot is patched after the commit.
+
+        Types: user, group, key, session, connection, model, settings (its id is the name of the setting).
+        """
+        self.touched[entity_type, entity_id] = None
 
 
 class Changes:
     """Begins changes. After a commit that matters, `refresh` runs before the change is over: the worker that answers
     a management call serves the new snapshot already."""
 
-    def __init__(self, database: Database, refresh: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, database: Database, chain_key: bytes, refresh: Callable[[Touched], Awaitable[None]]) -> None:
         self.database = database
+        self._chain_key = chain_key
         self._refresh = refresh
 
     @asynccontextmanager
     async def begin(self, actor: Actor) -> AsyncIterator[Change]:
         """One transaction by one actor. Rolled back when the block raises."""
         async with self.database.write() as connection:
-            change = Change(connection, actor)
+            change = Change(connection, actor, self._chain_key)
             yield change
-            if change.publishes:
-                await connection.execute(update(publication).values(version=publication.c.version + 1))
-        if change.publishes:
-            await self._refresh()
+            touched = tuple(change.touched)
+            if touched:
+                moved = update(publication).values(version=publication.c.version + 1).returning(publication.c.version)
+                version = (await connection.execute(moved)).scalar_one()
+                await connection.execute(
+                    insert(publication_log),
+                    [{"version": version, "entity_type": kind, "entity_id": name} for kind, name in touched],
+                )
+        if touched:
+            await self._refresh(touched)
 
 
 def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -15,6 +15,7 @@ _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _list = msgspec.json.Decoder(list[msgspec.Raw])
 _any = msgspec.json.Decoder()
 _encoder = msgspec.json.Encoder()
+_sorting_encoder = msgspec.json.Encoder(order="sorted")
 
 
 class NotJson(ValueError):
@@ -58,6 +59,11 @@ def value_of(raw: msgspec.Raw) -> Any:
 def raw_of(value: Any) -> msgspec.Raw:
     """Encode one value."""
     return msgspec.Raw(_encoder.encode(value))
+
+
+def encode_sorted(value: object) -> bytes:
+    """Plain values as JSON of one form: the keys of every object are in order."""
+    return _sorting_encoder.encode(value)
 
 
 def encode(value: Any) -> bytes:

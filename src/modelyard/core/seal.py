@@ -18,12 +18,16 @@ class Seal:
     """Everything derived from the installation's secret key: digests of tokens and sealed credentials.
 
     Several secret keys separated by commas make a rotation: the first one seals, all of them open.
-    Digests use the first one only, so a rotation ends all keys and sessions.
+    Digests use the first one only, so a rotation ends all keys and sessions. `chain_keys` are for the audit log: the first
+    one writes its chain, each of them may have written the older part.
     """
 
     def __init__(self, secret_key: str) -> None:
         keys = [part.strip() for part in secret_key.split(",") if part.strip()]
         self._pepper = hashlib.blake2b(keys[0].encode(), person=b"token-digest", digest_size=32).digest()
+        self.chain_keys = tuple(
+            hashlib.blake2b(key.encode(), person=b"audit-chain", digest_size=32).digest() for key in keys
+        )
         self._fernet = MultiFernet([_fernet(key) for key in keys])
 
     def digest(self, token: str) -> bytes:

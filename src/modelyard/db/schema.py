@@ -15,6 +15,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
 )
+from sqlalchemy import true as sa_true
 
 NAMES = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -32,6 +33,9 @@ users = Table(
     Column("email", String, nullable=False, unique=True),
     Column("name", String, nullable=False),
     Column("role", String, nullable=False),
+    Column(
+        "kind", String, nullable=False, server_default="person", comment="person, or service: no password, keys only"
+    ),
     Column("password_hash", String),
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
@@ -43,6 +47,12 @@ groups = Table(
     Column("id", String, primary_key=True),
     Column("name", String, nullable=False, unique=True),
     Column("description", Text, nullable=False, default=""),
+    # Members of a group are members of its parent too, and have what the parent was granted.
+    Column("parent_id", ForeignKey("groups.id", ondelete="SET NULL"), index=True),
+    Column("permissions", JSON, nullable=False, server_default="{}", comment="permission path -> true"),
+    Column(
+        "share", Boolean, nullable=False, server_default=sa_true(), comment="may be chosen when something is shared"
+    ),
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
 )
@@ -71,6 +81,7 @@ api_keys = Table(
     Column("concurrency", BigInteger),
     Column("expires_at", BigInteger),
     Column("revoked_at", BigInteger),
+    Column("replaced_by", String, comment="the key that a rotation made in place of this one"),
     Column("created_at", BigInteger, nullable=False),
 )
 
@@ -80,6 +91,8 @@ sessions = Table(
     Column("id", String, primary_key=True),
     Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("digest", LargeBinary(32), nullable=False, unique=True),
+    Column("address", String, nullable=False, server_default=""),
+    Column("user_agent", String, nullable=False, server_default=""),
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False, index=True),
 )
@@ -104,6 +117,9 @@ connections = Table(
     Column("timeouts", JSON, nullable=False),
     Column("limits", JSON, nullable=False),
     Column("tls", JSON, nullable=False),
+    Column(
+        "loads", Boolean, nullable=False, server_default=sa_true(), comment="activation loads, deactivation unloads"
+    ),
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
 )
@@ -117,9 +133,25 @@ models = Table(
     Column("name", String, nullable=False),
     Column("params", JSON, nullable=False),
     Column("meta", JSON, nullable=False),
+    Column("profile_image", Text, comment="data URI of an uploaded image; lists and the snapshot do not read it"),
     Column("is_active", Boolean, nullable=False),
+    Column("version_id", String, comment="the row of `versions` that is in force"),
+    Column("sort_name", String, nullable=False, server_default="", comment="the name case-folded"),
+    Column("search_text", Text, nullable=False, server_default="", comment="name, id, base, description case-folded"),
     Column("updated_at", BigInteger, nullable=False),
     Column("created_at", BigInteger, nullable=False),
+    Index("ix_models_sort_name_id", "sort_name", "id"),
+    Index("ix_models_updated_at_id", "updated_at", "id"),
+    Index("ix_models_created_at_id", "created_at", "id"),
+)
+
+model_tags = Table(
+    "model_tags",
+    metadata,
+    Column("model_id", ForeignKey("models.id", ondelete="CASCADE"), primary_key=True),
+    Column("tag", String, primary_key=True, comment="case-folded, for an exact match in any script"),
+    Column("name", String, nullable=False, comment="as it was written"),
+    Index("ix_model_tags_tag", "tag", "model_id"),
 )
 
 grants = Table(
@@ -136,6 +168,75 @@ grants = Table(
     Index("ix_grants_principal", "principal_type", "principal_id"),
 )
 
+# What objects were: one row for each state that was saved, of any kind of object.
+versions = Table(
+    "versions",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("entity_type", String, nullable=False),
+    Column("entity_id", String, nullable=False),
+    Column("parent_id", String),
+    Column("content", JSON, nullable=False),
+    Column("user_id", String, nullable=False),
+    Column("message", Text),
+    Column("created_at", BigInteger, nullable=False),
+    Column("position", BigInteger, nullable=False, comment="1, 2, 3 ... of one object"),
+    UniqueConstraint("entity_type", "entity_id", "position", name="uq_versions_position"),
+)
+
+# What was deleted and can still be restored. One act of deleting is one batch.
+trash = Table(
+    "trash",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("entity_type", String, nullable=False),
+    Column("entity_id", String, nullable=False),
+    Column("name", String, nullable=False),
+    Column("owner_id", String, nullable=False, index=True),
+    Column("content", JSON, nullable=False, comment="the whole object with its grants"),
+    Column("batch_id", String, nullable=False, index=True),
+    Column("deleted_by", String, nullable=False),
+    Column("deleted_at", BigInteger, nullable=False, index=True),
+    Index("ix_trash_entity", "entity_type", "entity_id"),
+)
+
+# Settings that people change while the server runs; they win over the environment.
+stored_settings = Table(
+    "settings",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("value", JSON, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+)
+
+# States that `modelyard apply` made, for rollback.
+revisions = Table(
+    "revisions",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("content", Text, nullable=False, comment="the whole document as YAML, secrets as references"),
+    Column("user_id", String, nullable=False),
+    Column("message", Text),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+# Work in the background that people watch, such as loading a model.
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("model_id", String, nullable=False, index=True),
+    Column("connection_id", String, nullable=False),
+    Column("upstream_model", String, nullable=False),
+    Column("state", String, nullable=False),
+    Column("reason", Text),
+    Column("user_id", String, nullable=False),
+    Column("process", String, nullable=False, comment="which process works on it"),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False, index=True),
+)
+
 audit = Table(
     "billing_audit_log",
     metadata,
@@ -148,7 +249,20 @@ audit = Table(
     Column("changes", JSON(none_as_null=True)),
     Column("audit_metadata", JSON(none_as_null=True)),
     Column("created_at", BigInteger, nullable=False, index=True),
+    # The chain: each row's digest covers the one before it. Rows that are older than the chain have no digest.
+    Column("position", BigInteger, nullable=False, unique=True),
+    Column("digest", LargeBinary(32)),
     Index("ix_billing_audit_log_entity", "entity_type", "entity_id"),
+    Index("ix_billing_audit_log_action", "action"),
+)
+
+# One row: the end of the chain. Whoever appends locks it.
+audit_head = Table(
+    "audit_head",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("position", BigInteger, nullable=False),
+    Column("digest", LargeBinary(32)),
 )
 
 # Answers of the responses API, for `previous_response_id`. Ids are the backends': unique only for one person.
@@ -179,6 +293,15 @@ publication = Table(
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("version", BigInteger, nullable=False),
+)
+
+# Which objects each version changed, so that other processes read these alone. Old rows are dropped.
+publication_log = Table(
+    "publication_log",
+    metadata,
+    Column("version", BigInteger, primary_key=True),
+    Column("entity_type", String, primary_key=True),
+    Column("entity_id", String, primary_key=True),
 )
 
 ledger_metadata = MetaData(naming_convention=NAMES)

@@ -14,7 +14,7 @@ def other_spelling(name: str) -> str:
 
 def reads(principal: Principal, readers: Readers, owner_id: str | None) -> bool:
     """True when this object is open to the caller by role, ownership or grant."""
-    if principal.is_admin or (owner_id is not None and owner_id == principal.user_id):
+    if principal.sees_all or (owner_id is not None and owner_id == principal.user_id):
         return True
     return (
         readers.everyone

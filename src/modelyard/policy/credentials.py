@@ -8,6 +8,8 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 # A key is under 100 characters; the bound keeps a megabyte of header from being hashed.
 MAX_TOKEN_LENGTH = 512
+# Of a key that an operator sets: what others cannot guess.
+MIN_KEY_LENGTH = 32
 
 
 class Presented(NamedTuple):
@@ -68,3 +70,12 @@ def forged(method: str, headers: Iterable[tuple[bytes, bytes]]) -> bool:
         return site not in (b"same-origin", b"none")
     origin = found.get(b"origin")
     return origin is None or origin.partition(b"://")[2] != found.get(b"host")
+
+
+def sendable_key(value: str) -> str:
+    """An API key that a caller can send in a header as it is. Raises ValueError."""
+    if not value.isascii() or not value.isprintable() or value != value.strip() or len(value) > MAX_TOKEN_LENGTH:
+        raise ValueError(
+            f"a header cannot carry it: use at most {MAX_TOKEN_LENGTH} ASCII characters, without spaces around them"
+        )
+    return value

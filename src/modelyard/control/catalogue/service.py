@@ -25,7 +25,7 @@ def grants_of(
 ) -> list[GrantRow]:
     """The grants that an `access_control` stands for: null is public, {} private, else read and write lists.
 
-    `aliases` maps other names of users (an e-mail address in a file) to their ids. Raises Problem MALFORMED.
+    `aliases` maps other names of users and groups (an e-mail address, a name in a file) to their ids. Raises Problem MALFORMED.
     """
     if access_control is None:
         return [_grant(model_id, "user", EVERYONE, "read")]
@@ -40,8 +40,12 @@ def grants_of(
             for name in names:
                 if not isinstance(name, str) or name == EVERYONE:
                     raise _malformed()
-                found.append(_grant(model_id, principal_type, (aliases or {}).get(name.lower(), name), permission))
+                found.append(_grant(model_id, principal_type, _known_as(aliases or {}, name), permission))
     return list(dict.fromkeys(found))
+
+
+def _known_as(aliases: Mapping[str, str], name: str) -> str:
+    return aliases.get(name) or aliases.get(name.lower(), name)
 
 
 def _grant(model_id: str, principal_type: str, principal_id: str, permission: str) -> GrantRow:
@@ -94,7 +98,7 @@ async def create(
         await change.connection.execute(insert(models).values(**_values(row)))
         await _replace_grants(change, row.id, rights)
         await change.audit("model.created", row.id, changes=difference({}, _noted(row, access_control)))
-        change.publish()
+        change.publish("model", row.id)
     return row
 
 
@@ -107,7 +111,7 @@ async def remove(changes: Changes, actor: Actor, model_id: str) -> None:
         await change.connection.execute(delete(models).where(models.c.id == model_id))
         await _replace_grants(change, model_id, [])
         await change.audit("model.deleted", model_id, changes={"name": {"old": row.name, "new": None}})
-        change.publish()
+        change.publish("model", model_id)
 
 
 async def _replace_grants(change: Change, model_id: str, rights: Sequence[GrantRow]) -> None:

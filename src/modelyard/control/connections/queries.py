@@ -43,6 +43,7 @@ def row_of(found: RowMapping, seal: Seal) -> ConnectionRow:
         limits=Limits(**found["limits"]),
         headers=headers,
         tls=Tls(**found["tls"]),
+        loads=found["loads"],
         created_at=found["created_at"],
         updated_at=found["updated_at"],
     )
@@ -67,6 +68,7 @@ def _values(row: ConnectionRow, seal: Seal) -> dict[str, Any]:
         "timeouts": msgspec.to_builtins(row.timeouts),
         "limits": msgspec.to_builtins(row.limits),
         "tls": msgspec.to_builtins(row.tls),
+        "loads": row.loads,
         "created_at": row.created_at,
         "updated_at": row.updated_at,
     }

@@ -52,7 +52,8 @@ def router(defaults: Timeouts) -> APIRouter:
         """Make a connection and ask it for its models. It is made even when it does not answer yet."""
         control = context.control
         given = form.model_dump(exclude_unset=True)
-        row = await service.add(control.changes, control.seal, context.actor, given, defaults, _declared(context))
+        async with control.changes.begin(context.actor) as change:
+            row = await service.add(change, control.seal, given, defaults, _declared(context))
         return await _with_offer(context, row)
 
     @routes.patch("/{connection_id}")
@@ -61,9 +62,8 @@ def router(defaults: Timeouts) -> APIRouter:
         control = context.control
         _writable(context, connection_id)
         given = form.model_dump(exclude_unset=True)
-        row = await service.update(
-            control.changes, control.seal, context.actor, connection_id, given, defaults, _declared(context)
-        )
+        async with control.changes.begin(context.actor) as change:
+            row = await service.update(change, control.seal, connection_id, given, defaults, _declared(context))
         return await _with_offer(context, row)
 
     @routes.delete("/{connection_id}")
@@ -71,7 +71,8 @@ def router(defaults: Timeouts) -> APIRouter:
         """Remove a connection. Its models leave the catalogue at once."""
         control = context.control
         _writable(context, connection_id)
-        await service.remove(control.changes, control.seal, context.actor, connection_id)
+        async with control.changes.begin(context.actor) as change:
+            await service.remove(change, control.seal, connection_id)
         return Done()
 
     @routes.post("/{connection_id}/verify")

@@ -57,6 +57,7 @@ class ConnectionFields(BaseModel):
     limits: LimitsForm | None = None
     headers: dict[str, str] | None = Field(None, max_length=50)
     tls: TlsForm | None = None
+    loads: bool | None = Field(None, description="Activating a model loads it here, deactivating unloads it")
 
 
 class NewConnection(ConnectionFields):
@@ -104,6 +105,7 @@ class Connection(BaseModel):
     limits: LimitsForm
     headers: dict[str, str]
     tls: TlsForm
+    loads: bool
     source: str
     models: list[str]
     models_age: int | None

@@ -12,7 +12,7 @@ from modelyard.canonical.endpoint import Timeouts, Tls, parse_base_url
 from modelyard.canonical.records import ConnectionRow
 from modelyard.canonical.snapshot import Limits
 from modelyard.control.connections import queries
-from modelyard.control.transaction import Actor, Changes, difference
+from modelyard.control.transaction import Change, difference
 from modelyard.core import ids
 from modelyard.core.clock import now
 from modelyard.core.errors import Kind, Problem
@@ -118,6 +118,7 @@ def _checked_tls(tls: Tls) -> Tls:
 # How each given value becomes one of the row's; None stands for the default.
 READERS: Mapping[str, Callable[[ConnectionRow, Any], Any]] = {
     "enable": lambda row, value: True if value is None else value,
+    "loads": lambda row, value: True if value is None else value,
     "priority": lambda row, value: value or 0,
     "weight": lambda row, value: value or 1,
     "prefix_id": lambda row, value: value or None,
@@ -146,7 +147,7 @@ def shown(row: ConnectionRow) -> dict[str, Any]:
 
 NOTED = (
     "name", "kind", "flavour", "base_url", "api_keys", "enable", "prefix_id", "model_ids", "tags", "connection_type",
-    "priority", "weight", "timeouts", "limits", "headers", "tls",
+    "priority", "weight", "timeouts", "limits", "headers", "tls", "loads",
 )  # fmt: skip
 
 
@@ -163,53 +164,44 @@ def _free_name(name: str, holder: str | None, declared: Collection[str], own_id:
 
 
 async def add(
-    changes: Changes,
-    seal: Seal,
-    actor: Actor,
-    given: Mapping[str, Any],
-    defaults: Timeouts,
-    declared: Collection[str] = (),
+    change: Change, seal: Seal, given: Mapping[str, Any], defaults: Timeouts, declared: Collection[str] = ()
 ) -> ConnectionRow:
     """Make a connection. `declared` are names that the configuration holds. Raises Problem MALFORMED or CONFLICT."""
     row = build(ConnectionRow(id=ids.row_id(), name="", kind="", base_url="", flavour=""), given, defaults)
     moment = now()
     row = replace(row, created_at=moment, updated_at=moment)
-    async with changes.begin(actor) as change:
-        _free_name(row.name, await queries.id_of_name(change.connection, row.name), declared, row.id)
-        await queries.add(change.connection, row, seal)
-        await change.audit("connection.created", row.id, changes=difference({}, _noted(row)))
-        change.publish()
+    _free_name(row.name, await queries.id_of_name(change.connection, row.name), declared, row.id)
+    await queries.add(change.connection, row, seal)
+    await change.audit("connection.created", row.id, changes=difference({}, _noted(row)))
+    change.publish("connection", row.id)
     return row
 
 
 async def update(
-    changes: Changes,
+    change: Change,
     seal: Seal,
-    actor: Actor,
     connection_id: str,
     given: Mapping[str, Any],
     defaults: Timeouts,
     declared: Collection[str] = (),
 ) -> ConnectionRow:
     """Change a connection; fields that are left out keep their value. Raises Problem."""
-    async with changes.begin(actor) as change:
-        old = await queries.one(change.connection, connection_id, seal)
-        if old is None:
-            raise Problem(Kind.NOT_FOUND, "There is no such connection.")
-        row = replace(build(old, given, defaults), updated_at=now())
-        _free_name(row.name, await queries.id_of_name(change.connection, row.name), declared, row.id)
-        await queries.replace(change.connection, row, seal)
-        await change.audit("connection.updated", row.id, changes=difference(_noted(old), _noted(row)))
-        change.publish()
+    old = await queries.one(change.connection, connection_id, seal)
+    if old is None:
+        raise Problem(Kind.NOT_FOUND, "There is no such connection.")
+    row = replace(build(old, given, defaults), updated_at=now())
+    _free_name(row.name, await queries.id_of_name(change.connection, row.name), declared, row.id)
+    await queries.replace(change.connection, row, seal)
+    await change.audit("connection.updated", row.id, changes=difference(_noted(old), _noted(row)))
+    change.publish("connection", row.id)
     return row
 
 
-async def remove(changes: Changes, seal: Seal, actor: Actor, connection_id: str) -> None:
+async def remove(change: Change, seal: Seal, connection_id: str) -> None:
     """Remove a connection and its credentials. Raises Problem NOT_FOUND."""
-    async with changes.begin(actor) as change:
-        old = await queries.one(change.connection, connection_id, seal)
-        if old is None:
-            raise Problem(Kind.NOT_FOUND, "There is no such connection.")
-        await queries.remove(change.connection, connection_id)
-        await change.audit("connection.deleted", connection_id, changes=difference(_noted(old), dict.fromkeys(NOTED)))
-        change.publish()
+    old = await queries.one(change.connection, connection_id, seal)
+    if old is None:
+        raise Problem(Kind.NOT_FOUND, "There is no such connection.")
+    await queries.remove(change.connection, connection_id)
+    await change.audit("connection.deleted", connection_id, changes=difference(_noted(old), dict.fromkeys(NOTED)))
+    change.publish("connection", connection_id)

@@ -57,7 +57,8 @@ async def revoke_key(key_id: str, context: Caller) -> Done:
             raise Problem(Kind.NOT_FOUND, "There is no such key.")
         raise Problem(Kind.CONFLICT, "This key is declared in the configuration; remove it there.")
     owner = None if context.principal.manages else context.principal.user_id
-    await service.revoke(context.control.changes, context.actor, key_id, owner_id=owner)
+    async with context.control.changes.begin(context.actor) as change:
+        await service.revoke(change, key_id, owner_id=owner)
     return Done()
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from modelyard.canonical.records import CredentialRow
 from modelyard.canonical.snapshot import UNLIMITED, Limits
 from modelyard.control.keys import queries
-from modelyard.control.transaction import Actor, Change, Changes
+from modelyard.control.transaction import Change
 from modelyard.core import ids
 from modelyard.core.clock import now
 from modelyard.core.errors import Kind, Problem
@@ -56,7 +56,7 @@ async def add_key(
     )
     changes = {field: {"old": None, "new": value} for field, value in shown.items() if value is not None}
     await change.audit("key.created", row.id, changes=changes)
-    change.publish()
+    change.publish("key", row.id)
     return row, token
 
 
@@ -72,12 +72,11 @@ def unlimited(own: Limits) -> None:
         raise Problem(Kind.FORBIDDEN, "A key with limits cannot make keys; sign in, or use a key without limits.")
 
 
-async def revoke(changes: Changes, actor: Actor, key_id: str, *, owner_id: str | None) -> None:
+async def revoke(change: Change, key_id: str, *, owner_id: str | None) -> None:
     """End a key, everywhere, at once. With `owner_id` only a key of that user: others' keys are not told apart from none."""
-    async with changes.begin(actor) as change:
-        row = await queries.one(change.connection, key_id)
-        if row is None or (owner_id is not None and row.user_id != owner_id):
-            raise Problem(Kind.NOT_FOUND, "There is no such key.")
-        await queries.revoke(change.connection, key_id, now())
-        await change.audit("key.revoked", key_id, changes={"name": {"old": row.name, "new": None}})
-        change.publish()
+    row = await queries.one(change.connection, key_id)
+    if row is None or (owner_id is not None and row.user_id != owner_id):
+        raise Problem(Kind.NOT_FOUND, "There is no such key.")
+    await queries.revoke(change.connection, key_id, now())
+    await change.audit("key.revoked", key_id, changes={"name": {"old": row.name, "new": None}})
+    change.publish("key", key_id)

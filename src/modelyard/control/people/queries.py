@@ -6,19 +6,31 @@ from typing import Any
 from sqlalchemy import RowMapping, delete, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from modelyard.canonical.records import CredentialRow, UserRow
+from modelyard.canonical.records import CredentialRow, GroupRow, UserRow
 from modelyard.canonical.snapshot import ADMIN
-from modelyard.db.schema import memberships, sessions, users
+from modelyard.db.schema import groups, memberships, sessions, users
 
 
 async def all_users(connection: AsyncConnection) -> list[UserRow]:
-    """Everyone, with the ids of their groups."""
-    groups: dict[str, set[str]] = {}
+    """Everyone, with the ids of the groups that they were put into."""
+    joined: dict[str, set[str]] = {}
     for user_id, group_id in await connection.execute(select(memberships.c.user_id, memberships.c.group_id)):
-        groups.setdefault(user_id, set()).add(group_id)
-    columns = (users.c.id, users.c.email, users.c.name, users.c.role, users.c.created_at)
+        joined.setdefault(user_id, set()).add(group_id)
+    columns = (
+        users.c.id, users.c.email, users.c.name, users.c.role, users.c.kind, users.c.created_at, users.c.updated_at,
+    )  # fmt: skip
     found = await connection.execute(select(*columns).order_by(users.c.created_at, users.c.email))
-    return [UserRow(**row, group_ids=frozenset(groups.get(row["id"], ()))) for row in found.mappings()]
+    return [UserRow(**row, group_ids=frozenset(joined.get(row["id"], ()))) for row in found.mappings()]
+
+
+async def all_groups(connection: AsyncConnection) -> list[GroupRow]:
+    """Every group, by name."""
+    columns = (
+        groups.c.id, groups.c.name, groups.c.description, groups.c.parent_id, groups.c.permissions, groups.c.share,
+        groups.c.created_at, groups.c.updated_at,
+    )  # fmt: skip
+    found = await connection.execute(select(*columns).order_by(groups.c.name))
+    return [GroupRow(**row) for row in found.mappings()]
 
 
 async def live_sessions(connection: AsyncConnection, now: int) -> list[CredentialRow]:

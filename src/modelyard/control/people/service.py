@@ -53,26 +53,27 @@ async def create_user(change: Change, *, email: str, name: str, role: str, passw
     await change.audit(
         "user.created", row.id, changes={name: {"old": None, "new": value} for name, value in shown.items()}
     )
-    change.publish()
+    change.publish("user", row.id)
     return row
 
 
 async def open_session(change: Change, seal: Seal, user_id: str, seconds: int) -> str:
     """Start a session within a change. The token is known to the caller only."""
     token = new_token(SESSION_PREFIX)
+    session_id = ids.row_id()
     moment = now()
     await queries.end_expired_sessions(change.connection, moment)
     await queries.add_session(
         change.connection,
         {
-            "id": ids.row_id(),
+            "id": session_id,
             "user_id": user_id,
             "digest": seal.digest(token),
             "created_at": moment,
             "expires_at": moment + seconds,
         },
     )
-    change.publish()
+    change.publish("session", session_id)
     return token
 
 
@@ -99,7 +100,7 @@ async def sign_out(changes: Changes, actor: Actor, session_id: str) -> None:
     async with changes.begin(actor) as change:
         await queries.end_session(change.connection, session_id)
         await change.audit("user.signed_out", actor.user_id)
-        change.publish()
+        change.publish("session", session_id)
 
 
 async def ensure_administrator(changes: Changes, *, email: str, password: str) -> bool:

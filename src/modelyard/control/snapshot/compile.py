@@ -8,8 +8,9 @@ import msgspec
 
 from modelyard import __version__
 from modelyard.canonical.endpoint import Endpoint, parse_base_url
-from modelyard.canonical.records import ConnectionRow, CredentialRow, GrantRow, ModelRow, Offer, UserRow
+from modelyard.canonical.records import ConnectionRow, CredentialRow, GrantRow, GroupRow, ModelRow, Offer, UserRow
 from modelyard.canonical.snapshot import (
+    ADMIN,
     PENDING,
     UNLIMITED,
     Accent,
@@ -25,6 +26,7 @@ from modelyard.dialects.flavours import FLAVOURS, Flavour, accent_for, without_e
 from modelyard.dialects.openai.listing import write_model
 from modelyard.dialects.openai.parameters import preset_controls
 from modelyard.policy.access import other_spelling, reads
+from modelyard.policy.permissions import ALL, granted
 from modelyard.policy.presets import BadParameter, in_hub, read_preset
 
 _log = log.get(__name__)
@@ -291,12 +293,48 @@ def compile_readers(grants: Iterable[GrantRow]) -> dict[str, Readers]:
     }
 
 
-def compile_principals(users: Iterable[UserRow]) -> dict[str, Principal]:
-    """User id to who they are, without a credential."""
-    return {
-        user.id: Principal(user_id=user.id, name=user.name, email=user.email, role=user.role, group_ids=user.group_ids)
-        for user in users
-    }
+def compile_principals(
+    users: Iterable[UserRow],
+    groups: Iterable[GroupRow] = (),
+    by_default: frozenset[str] = frozenset(),
+    *,
+    bypass_admin: bool = True,
+) -> dict[str, Principal]:
+    """User id to who they are, without a credential. `by_default` are the permissions that everybody has."""
+    known = {group.id: group for group in groups}
+    return {user.id: compile_principal(user, known, by_default, bypass_admin=bypass_admin) for user in users}
+
+
+def compile_principal(
+    user: UserRow, groups: Mapping[str, GroupRow], by_default: frozenset[str], *, bypass_admin: bool
+) -> Principal:
+    """One user with the groups that they are in, those above them, and what all of these permit."""
+    group_ids = with_parents(user.group_ids, groups)
+    return Principal(
+        user_id=user.id,
+        name=user.name,
+        email=user.email,
+        role=user.role,
+        group_ids=group_ids,
+        permissions=ALL
+        if user.role == ADMIN
+        else granted(by_default, (groups[name].permissions for name in group_ids if name in groups)),
+        sees_all=user.role == ADMIN and bypass_admin,
+    )
+
+
+def with_parents(group_ids: Iterable[str], groups: Mapping[str, GroupRow]) -> frozenset[str]:
+    """These groups and all above them."""
+    found: set[str] = set()
+    left = list(group_ids)
+    while left:
+        name = left.pop()
+        if name not in found:
+            found.add(name)
+            parent = groups[name].parent_id if name in groups else None
+            if parent is not None:
+                left.append(parent)
+    return frozenset(found)
 
 
 def compile_credentials(rows: Iterable[CredentialRow], principals: Mapping[str, Principal]) -> dict[bytes, Principal]:
@@ -318,5 +356,7 @@ def compile_credentials(rows: Iterable[CredentialRow], principals: Mapping[str, 
             dialects=None if row.dialects is None else frozenset(row.dialects),
             limits=row.limits,
             expires_at=row.expires_at,
+            permissions=owner.permissions,
+            sees_all=owner.sees_all,
         )
     return credentials

@@ -3,9 +3,11 @@
 import asyncio
 import gc
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from modelyard.canonical.records import ConnectionRow, Declared, Offer
 from modelyard.canonical.snapshot import Published, Snapshot
+from modelyard.control.settings.table import PERMISSIONS
 from modelyard.control.snapshot.compile import (
     BaseModel,
     CompiledConnection,
@@ -16,10 +18,12 @@ from modelyard.control.snapshot.compile import (
     compile_principals,
 )
 from modelyard.control.snapshot.queries import Rows, read_rows, read_version
+from modelyard.control.transaction import Touched
 from modelyard.core import log
 from modelyard.core.clock import now
 from modelyard.core.seal import Seal
 from modelyard.db.engine import Database
+from modelyard.policy.permissions import defaults
 
 _log = log.get(__name__)
 
@@ -45,6 +49,8 @@ class Publisher:
         fallback_model: str | None,
         open_catalogue: bool,
         preset_wins: bool,
+        bypass_admin: bool,
+        initial_settings: Mapping[str, Any],
         connections_changed: Callable[[], None],
     ) -> None:
         self._database = database
@@ -55,6 +61,8 @@ class Publisher:
         self._fallback_model = fallback_model
         self._open_catalogue = open_catalogue
         self._preset_wins = preset_wins
+        self._bypass_admin = bypass_admin
+        self._initial_settings = initial_settings
         self._connections_changed = connections_changed
         self._rows: Rows | None = None
         self._offers: Mapping[str, Offer] = {}
@@ -76,7 +84,7 @@ class Publisher:
         stored = self._rows.users if self._rows is not None else ()
         return frozenset(user.id for user in [*self._declared.users, *stored])
 
-    async def refresh(self) -> None:
+    async def refresh(self, touched: Touched = ()) -> None:
         """Read the rows again and publish. Returns when this process serves the result."""
         async with self._reading:
             before, self._rows = self._rows, await read_rows(self._database, self._seal, now())
@@ -109,7 +117,13 @@ class Publisher:
         if self._base_models is None:
             self._base_models = compile_base_models(connections, self._offers)
         declared = self._declared
-        principals = compile_principals([*declared.users, *rows.users])
+        settings = {**self._initial_settings, **rows.settings}
+        principals = compile_principals(
+            [*declared.users, *rows.users],
+            [*declared.groups, *rows.groups],
+            defaults(settings[PERMISSIONS]),
+            bypass_admin=self._bypass_admin,
+        )
         fixed = {row.id for row in declared.models}  # what a file declares stands, whatever is stored under its id
         models = compile_models(
             self._base_models,
@@ -126,6 +140,7 @@ class Publisher:
             default_model=self._default_model,
             fallback_model=self._fallback_model,
             open_catalogue=self._open_catalogue,
+            settings=settings,
         )
         if now() - self._frozen_at >= FREEZE_EVERY_SECONDS:
             self._frozen_at = now()

@@ -1,16 +1,18 @@
 """Reads what the snapshot is made of, in one transaction so that it is one moment's truth."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from modelyard.canonical.records import ConnectionRow, CredentialRow, GrantRow, ModelRow, UserRow
+from modelyard.canonical.records import ConnectionRow, CredentialRow, GrantRow, GroupRow, ModelRow, UserRow
 from modelyard.control.catalogue import queries as catalogue
 from modelyard.control.connections import queries as connections
 from modelyard.control.keys import queries as keys
 from modelyard.control.people import queries as people
+from modelyard.control.settings import queries as settings
 from modelyard.core.seal import Seal
 from modelyard.db.engine import Database
 from modelyard.db.schema import publication
@@ -26,6 +28,8 @@ class Rows:
     connections: Sequence[ConnectionRow]
     models: Sequence[ModelRow]
     grants: Sequence[GrantRow]
+    groups: Sequence[GroupRow]
+    settings: Mapping[str, Any]
 
 
 async def read_rows(database: Database, seal: Seal, now: int) -> Rows:
@@ -38,6 +42,8 @@ async def read_rows(database: Database, seal: Seal, now: int) -> Rows:
             connections=await connections.every(connection, seal),
             models=await catalogue.every(connection),
             grants=await catalogue.grants_of_models(connection),
+            groups=await people.all_groups(connection),
+            settings=await settings.stored(connection),
         )
 
 

@@ -1,0 +1,1 @@
+"""The installation as one document: exported, compared, applied, rolled back."""
