@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench import load, sections
+from bench.catalogue import catalogue
 from bench.processes import LOAD_CORE, PINNED, ROOT, Failed
 from bench.report import markdown
 from bench.sections import Plan, Results, say
@@ -27,9 +28,10 @@ SECTIONS: dict[str, Callable[[Plan, Results], None]] = {
     "hub": sections.hub,
     "hub-streams": sections.translated_streams,
     "delta": sections.translated_deltas,
+    "catalogue": catalogue,
 }
 # These measure the hub's variants, or none at all.
-OF_THE_HUB = {"hub", "hub-streams", "delta"}
+OF_THE_HUB = {"hub", "hub-streams", "delta", "catalogue"}
 
 
 def main() -> int:

@@ -6,7 +6,8 @@ import statistics
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from bench import bodies, governed, streams
+from bench import bodies, governed, large_catalogue, streams
+from bench.catalogue import CHANGE, LATER, SEARCH
 from bench.circumstances import circumstances, processor
 from bench.sections import (
     CONNECTIONS,
@@ -37,7 +38,7 @@ def markdown(results: Results, plan: Plan, command: str, seconds: float) -> str:
     if measured:
         lines += ["## Must reach", "", *table(["Target", "Wanted", "Measured", "Reached"], [t.row() for t in measured])]
         lines += ["", f"Modelyard is `{MODELYARD}` here: its own upstream client, one worker, everything on.", ""]
-    for section in (_requests, _latency, _streams, _starts, _models, _growth, _hub, _hub_streams, _deltas):
+    for section in (_requests, _latency, _streams, _starts, _models, _growth, _hub, _hub_streams, _deltas, _catalogue):
         part = section(results, plan)
         lines += [*part, ""] if part else []
     if results.problems:
@@ -110,7 +111,14 @@ def _targets(results: Results) -> list[Target]:
             "µs",
             _worst_delta(results),
         ),
+        Target("A page of 10,000 models with search, tag and access, p95", 30, "ms", _p95(results, SEARCH), digits=1),
+        Target("`GET /api/models` after the first, p95", 10, "ms", _p95(results, LATER), digits=1),
+        Target("A change until it is in force, p95", 150, "ms", _p95(results, CHANGE), digits=0),
     ]
+
+
+def _p95(results: Results, name: str) -> float | None:
+    return median(timed.p95_ms for timed in results.catalogue if timed.name == name)
 
 
 def _worst_delta(results: Results) -> float | None:
@@ -331,3 +339,15 @@ def _deltas(results: Results, plan: Plan) -> list[str]:
         f" `{RESPONSES}` are listed as well."
     )
     return ["## One translated delta", "", *table(["Backend", "Caller", "median, µs", "best, µs"], rows), "", note]
+
+
+def _catalogue(results: Results, plan: Plan) -> list[str]:
+    if not results.catalogue:
+        return []
+    rows = [[each.name, f"{each.calls:,}", number(each.p50_ms), number(each.p95_ms)] for each in results.catalogue]
+    note = (
+        f"{large_catalogue.MODELS:,} models, {large_catalogue.USERS:,} users, {large_catalogue.GROUPS} groups and"
+        f" {large_catalogue.GRANTS:,} grants on SQLite; an ordinary user in {large_catalogue.GROUPS_OF_A_USER} groups unless"
+        " it says otherwise, at 1 connection."
+    )
+    return ["## Large catalogue", "", *table(["Call", "calls", "p50, ms", "p95, ms"], rows), "", note]

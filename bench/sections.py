@@ -96,6 +96,16 @@ class Delta:
     median: float
 
 
+@dataclass(frozen=True)
+class Timed:
+    """Calls of one kind, one after another, as the caller sees them."""
+
+    name: str
+    calls: int
+    p50_ms: float
+    p95_ms: float
+
+
 @dataclass
 class Plan:
     """What was asked for. `hub` are the variants of the translation hub's own measurements."""
@@ -120,6 +130,7 @@ class Results:
     hub: dict[str, dict[int, Hub]] = field(default_factory=dict)
     hub_streams: dict[str, dict[int, Ladder]] = field(default_factory=dict)
     deltas: list[Delta] = field(default_factory=list)
+    catalogue: list[Timed] = field(default_factory=list)
     # What could not be measured, and why; each once, in the order met.
     problems: dict[str, None] = field(default_factory=dict)
 

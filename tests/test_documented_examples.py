@@ -10,7 +10,7 @@ import httpx2
 import pytest
 
 from tests.engine import Engine
-from tests.yard import run_yard, setup_token
+from tests.yard import ADMIN_KEY, run_yard, setup_token
 
 ROOT = Path(__file__).parent.parent
 ADDRESS = "http://127.0.0.1:8484"
@@ -72,6 +72,26 @@ def test_the_readme_from_nothing_to_an_answer(new_server):
 def test_the_governance_guide(new_server):
     for block in blocks("docs/governance.md", "bash"):
         run_shell(block, new_server)
+
+
+def test_the_tour_of_the_models_api(engine, tmp_path):
+    with run_yard(tmp_path / "data", {"OPENAI_API_BASE_URL": engine.base_url}) as yard:
+        server = (yard.url, ADMIN_KEY, engine.base_url)
+        answers = [run_shell(block, server) for block in blocks("docs/api-tour.md", "bash")]
+    told = "\n".join(answers)
+    assert '"total":1' in told
+    assert '"params.temperature":{"old":0.3,"new":0.1}' in told
+    assert '"action":"model.restored"' in answers[-1]
+    assert "HTTP/1.1 200" in answers[-2] and "etag: " in answers[-2]
+
+
+def test_the_tour_names_every_row_of_the_specification():
+    tour = (ROOT / "docs/api-tour.md").read_text(encoding="utf-8")
+    for path in (
+        "list", "base", "tags", "create", "model", "model/profile/image", "model/toggle", "model/update", "model/delete",
+        "import", "export", "delete/all",
+    ):  # fmt: skip
+        assert re.search(rf"/api/v1/models/{path}[ ?\"]", tour), path
 
 
 def test_three_clients_of_three_dialects_get_an_answer(new_server):

@@ -5,6 +5,7 @@ The table of contents of the server is `_front`; one call can be followed from t
 """
 
 import asyncio
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -12,14 +13,16 @@ from prometheus_client import CollectorRegistry, start_http_server
 
 from modelyard.api import management
 from modelyard.api.calls import Calls
-from modelyard.api.front import Door, Front, renamed
+from modelyard.api.catalogue import CatalogueDoors
+from modelyard.api.front import Door, Front, framed, renamed
 from modelyard.api.ollama import OllamaDoors
-from modelyard.api.openai import PREFIX, OpenAIDoors
+from modelyard.api.openai import PREFIX, OpenAIDoors, numbered
 from modelyard.api.ops import CallMetrics, Operations
 from modelyard.api.pages import STYLE, Pages
 from modelyard.canonical.snapshot import Limits, Published
 from modelyard.control.context import Control
 from modelyard.control.discovery import Discovery
+from modelyard.control.lifecycle.bases import Bases
 from modelyard.control.lifecycle.service import Lifecycle
 from modelyard.control.people.throttle import SignInThrottle
 from modelyard.control.settings import table
@@ -85,10 +88,23 @@ class Modelyard:
         self._discovery = Discovery(
             client, lambda: self._publisher.connections, self._publisher.offer, settings.models_cache_ttl
         )
+        changes = Changes(stores.database, stores.seal.chain_keys[0], self._publisher.refresh)
+        self._lifecycle = Lifecycle(
+            changes,
+            client,
+            bases=Bases(
+                stores.database,
+                lambda: self._publisher.base_models,
+                lambda: self._publisher.connections,
+                stores.declared.models,
+            ),
+            timeout=settings.load_timeout,
+            process=f"{socket.gethostname()}:{settings.data_dir.resolve()}:{worker}",
+        )
         control = Control(
             database=stores.database,
             ledger=stores.ledger,
-            changes=Changes(stores.database, stores.seal.chain_keys[0], self._publisher.refresh),
+            changes=changes,
             seal=stores.seal,
             declared=stores.declared,
             published=published,
@@ -96,7 +112,7 @@ class Modelyard:
             client=client,
             connections=lambda: self._publisher.connections,
             users=lambda: self._publisher.user_ids,
-            lifecycle=Lifecycle(),
+            lifecycle=self._lifecycle,
             session_seconds=round(settings.session_hours * 3600),
             trash_seconds=settings.trash_days * 24 * 3600,
             default_timeouts=default_timeouts(settings),
@@ -129,12 +145,20 @@ class Modelyard:
             metrics_enabled=settings.enable_metrics,
         )
         calls = Calls(pipeline, published, stores.seal, settings.max_body_bytes)
+        throttle = SignInThrottle()
+        self._management = management.Management(
+            management.build(default_timeouts(settings), throttle), control, settings.max_body_bytes
+        )
         self.front = _front(
             settings,
             calls,
             OpenAIDoors(calls, published, self._responses, self._discovery.refresh),
             OllamaDoors(calls, published, self._discovery.loaded),
-            control,
+            CatalogueDoors(
+                calls, published, control.connections, lambda: self._discovery.offers, self._discovery.refresh
+            ),
+            Pages(control, throttle),
+            self._management,
             operations,
         )
 
@@ -150,6 +174,8 @@ class Modelyard:
         self._background.start("follow other processes", self._publisher.watch)
         self._background.start("discover models", self._discover)
         self._background.start("forget old responses", self._responses.run)
+        self._background.start("load and unload models", self._lifecycle.run)
+        self._background.start("prepare the management API", self._management.prepare)
         try:
             async with asyncio.timeout(FIRST_DISCOVERY_SECONDS):
                 await self._first_discovery.wait()
@@ -210,17 +236,27 @@ def _initial_settings(settings: Settings) -> dict[str, Any]:
 
 
 def _front(
-    settings: Settings, calls: Calls, openai: OpenAIDoors, ollama: OllamaDoors, control: Control, operations: Operations
+    settings: Settings,
+    calls: Calls,
+    openai: OpenAIDoors,
+    ollama: OllamaDoors,
+    catalogue: CatalogueDoors,
+    pages: Pages,
+    manage: management.Management,
+    operations: Operations,
 ) -> Front:
     """Every door of the server."""
-    throttle = SignInThrottle()
-    pages = Pages(control, throttle)
-    manage = management.Management(
-        management.build(default_timeouts(settings), throttle), control, settings.max_body_bytes
-    )
+    below_openai = renamed("/openai/", PREFIX, openai.rest)
     return Front(
         exact={
             **_models(calls, ollama),
+            "/api/models": catalogue.models,
+            "/api/models/": catalogue.models,
+            "/api/v1/models": catalogue.models,
+            "/api/v1/models/": catalogue.models,
+            "/api/models/base": catalogue.base,
+            "/openai/models": below_openai,
+            **{"/openai/" + path: framed(manage) for path in ("config", "config/update", "verify")},
             "/health": operations.health,
             "/ready": operations.readiness,
             "/metrics": operations.metrics,
@@ -232,7 +268,9 @@ def _front(
             PREFIX: openai.rest,
             "/ollama" + PREFIX: renamed("/ollama", "", openai.rest),
             "/openai" + PREFIX: renamed("/openai", "", openai.rest),
-            "/openai/": renamed("/openai/", PREFIX, openai.rest),
+            "/openai/models/": numbered(framed(manage), below_openai),
+            "/openai/responses/": below_openai,
+            "/openai/": openai.passthrough,
         },
         rest=manage,
         hosts=_hosts(settings),

@@ -1,15 +1,10 @@
-"""`yard.yaml`: connections, the owners of keys, and catalogue rows as a file. In force and read-only while it is used.
+"""`yard.yaml` as a file that is in force: connections, groups, people with their keys, and catalogue rows, read-only.
 
 Its JSON schema is published as `docs/yard.schema.json`. A value of the form `${NAME}` is taken from the environment.
 """
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-import yaml
-from pydantic import ValidationError
 
 from modelyard.canonical.endpoint import Timeouts
 from modelyard.canonical.records import (
@@ -23,9 +18,10 @@ from modelyard.canonical.records import (
     UserRow,
 )
 from modelyard.canonical.snapshot import Limits
-from modelyard.control.catalogue.service import grants_of
+from modelyard.control.catalogue.grants import grants_of
 from modelyard.control.connections.service import build
-from modelyard.control.yard.document import REFERENCE, Yard, YardUser
+from modelyard.control.yard import reading
+from modelyard.control.yard.document import Yard, YardKey, YardUser
 from modelyard.core.clock import now
 from modelyard.core.errors import Problem
 from modelyard.core.seal import Seal, mask
@@ -45,73 +41,21 @@ def read(path: Path, environment: Mapping[str, str], seal: Seal, timeouts: Timeo
     except UnicodeDecodeError:
         raise SettingsError(f"{path}: it is not UTF-8 text.") from None
     try:
-        content = _content(text)
-        yard = Yard.model_validate(_with_references(content or {}, environment, path))
-    except yaml.MarkedYAMLError as error:  # told without the lines around the fault: they may hold a key
-        line = f" (line {error.problem_mark.line + 1})" if error.problem_mark else ""
-        raise SettingsError(f"{path}: it is not YAML: {error.problem}{line}.") from None
-    except ValidationError as error:
-        faults = [f"{path}: {_place(fault['loc'])}{_reason(fault['msg'])}." for fault in error.errors()]
-        raise SettingsError("\n".join(faults)) from None
-    except (yaml.YAMLError, ValueError) as error:
-        raise SettingsError(f"{path}: it is not YAML: {' '.join(str(error).split())}.") from None
-    except RecursionError:
-        raise SettingsError(f"{path}: it is nested too deep; does an anchor hold itself?") from None
+        content = reading.resolved(reading.parsed(text), lambda name, place, whole: environment.get(name))
+        yard = reading.validated(content)
+    except reading.Unreadable as error:
+        raise SettingsError("\n".join(f"{path}: {fault}" for fault in str(error).splitlines())) from None
+    if yard.settings:
+        raise SettingsError(
+            f"{path}: settings: they are changed while the server runs, so a file that is in force cannot hold them. "
+            f"Put them into a file of their own and use: modelyard apply {path.name}"
+        )
     return _declared(yard, path, seal, timeouts)
-
-
-def _place(location: tuple[int | str, ...]) -> str:
-    return f"{'.'.join(map(str, location))}: " if location else ""
-
-
-def _reason(message: str) -> str:
-    return message.removeprefix("Value error, ")
-
-
-def _content(text: str) -> Any:
-    """What `yaml.safe_load` yields; but a key that is given twice in one mapping is a fault."""
-    loader = yaml.SafeLoader(text)
-    try:
-        node = loader.get_single_node()
-        _no_twin_keys(node)
-        return None if node is None else loader.construct_document(node)
-    finally:
-        loader.dispose()
-
-
-def _no_twin_keys(node: yaml.Node | None) -> None:
-    if isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            _no_twin_keys(item)
-    elif isinstance(node, yaml.MappingNode):
-        known = set()
-        for key, value in node.value:
-            name = (key.tag, str(key.value))
-            if name in known:
-                raise yaml.MarkedYAMLError(problem=f"{key.value} is there more than once", problem_mark=key.start_mark)
-            known.add(name)
-            _no_twin_keys(value)
-
-
-def _with_references(value: Any, environment: Mapping[str, str], path: Path) -> Any:
-    """The content with `${NAME}` replaced. After YAML has been read, so that a value can never become structure."""
-
-    def found(match: re.Match[str]) -> str:
-        if match[1] not in environment:
-            raise SettingsError(f"{path}: ${{{match[1]}}} is not set in the environment.")
-        return environment[match[1]]
-
-    if isinstance(value, str):
-        return REFERENCE.sub(found, value)
-    if isinstance(value, list):
-        return [_with_references(item, environment, path) for item in value]
-    if isinstance(value, dict):
-        return {key: _with_references(item, environment, path) for key, item in value.items()}
-    return value
 
 
 def _declared(yard: Yard, path: Path, seal: Seal, timeouts: Timeouts) -> Declared:
     _check_users(yard.users, path)
+    _check_groups(yard, path)
     by_email = {user.email: f"file-{user.email}" for user in yard.users}
     by_name = {group.name: f"file-{group.name}" for group in yard.groups}
     models, grants = _models(yard, path, {**by_name, **by_email})
@@ -119,13 +63,13 @@ def _declared(yard: Yard, path: Path, seal: Seal, timeouts: Timeouts) -> Declare
         connections=_connections(yard, path, timeouts),
         users=[
             UserRow(id=by_email[user.email], email=user.email, name=user.name or user.email, role=user.role,
-                    kind=user.kind, group_ids=frozenset(by_name.get(name, name) for name in user.groups), source=FILE)
+                    kind=user.kind, group_ids=frozenset(by_name[name] for name in user.groups), source=FILE)
             for user in yard.users
         ],
         groups=_groups(yard, path, by_name),
         credentials=[
             CredentialRow(
-                id=key.id or f"file-{user.email}-{key.name}",
+                id=f"file-{user.email}-{_called(key)}",
                 user_id=by_email[user.email],
                 digest=seal.digest(key.key or ""),
                 name=key.name,
@@ -148,7 +92,7 @@ def _check_users(users: list[YardUser], path: Path) -> None:
     _no_twins(path, "users", [user.email for user in users])
     holders: dict[str, list[str]] = {}
     for user in users:
-        _no_twins(path, f"keys of {user.email}", [key.name for key in user.keys])
+        _no_twins(path, f"keys of {user.email}", [_called(key) for key in user.keys])
         for key in user.keys:
             if key.key is None:
                 raise SettingsError(f"{path}: users: the key {key.name} of {user.email} has no `key`.")
@@ -158,8 +102,27 @@ def _check_users(users: list[YardUser], path: Path) -> None:
             raise SettingsError(f"{path}: users: one key is there more than once: {', '.join(names)}.")
 
 
-def _groups(yard: Yard, path: Path, by_name: Mapping[str, str]) -> list[GroupRow]:
+def _called(key: YardKey) -> str:
+    return f"{key.name}-{key.id}" if key.id else key.name
+
+
+def _check_groups(yard: Yard, path: Path) -> None:
     _no_twins(path, "groups", [group.name for group in yard.groups])
+    parents = {group.name: group.parent for group in yard.groups}
+    named = [(f"groups: {group.name}", group.parent) for group in yard.groups]
+    named += [(f"users: {user.email}", name) for user in yard.users for name in user.groups]
+    for what, name in named:
+        if name is not None and name not in parents:
+            raise SettingsError(f"{path}: {what}: the file has no group {name}.")
+    for name, parent in parents.items():
+        above, steps = parent, 0
+        while above is not None:
+            if above == name or steps > len(parents):
+                raise SettingsError(f"{path}: groups: {name} is below itself.")
+            above, steps = parents[above], steps + 1
+
+
+def _groups(yard: Yard, path: Path, by_name: Mapping[str, str]) -> list[GroupRow]:
     rows = []
     for group in yard.groups:
         try:
@@ -171,7 +134,7 @@ def _groups(yard: Yard, path: Path, by_name: Mapping[str, str]) -> list[GroupRow
                 id=by_name[group.name],
                 name=group.name,
                 description=group.description,
-                parent_id=None if group.parent is None else by_name.get(group.parent, group.parent),
+                parent_id=None if group.parent is None else by_name[group.parent],
                 permissions=permissions,
                 share=group.share,
                 source=FILE,

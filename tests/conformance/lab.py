@@ -59,7 +59,7 @@ def run_lab(folder: Path) -> Iterator[Lab]:
         yard.connect("scripted OpenAI itself", scripted.root, OPENAI, **native)
         yard.connect("llama.cpp", llama, OPENAI, flavour="llama.cpp", prefix_id="or")
         yard.connect("llama.cpp as Anthropic", llama, ANTHROPIC, prefix_id="ar")
-        yard.connect("recorded Ollama", recorded.base_url, OLLAMA, prefix_id="lr")
+        yard.connect("recorded Ollama", recorded.base_url, OLLAMA, prefix_id="lr", loads=False)
         key = yard.make_key()
         callers = {dialect: CALLERS[dialect](yard.url, key) for dialect in DIALECTS}
         for caller in callers.values():
@@ -79,7 +79,7 @@ def connect_scripted(yard: Yard, scripted: Scripted) -> None:
     """
     for dialect in DIALECTS:
         prefix, secret = PREFIXES[dialect], [UPSTREAM_SECRET]
-        yard.connect(f"scripted {dialect}", scripted.root, dialect, prefix_id=prefix, api_keys=secret)
+        yard.connect(f"scripted {dialect}", scripted.root, dialect, prefix_id=prefix, api_keys=secret, loads=False)
         yard.connect(
             f"impatient {dialect}",
             scripted.root,
@@ -87,4 +87,5 @@ def connect_scripted(yard: Yard, scripted: Scripted) -> None:
             prefix_id=f"{prefix}s",
             model_ids=[STALLED, f"{STALLED}:latest"],
             timeouts={"idle": IDLE_SECONDS},
+            loads=False,
         )

@@ -35,6 +35,11 @@ def peopled(upstream: Scripted, tmp_path_factory: pytest.TempPathFactory) -> Ite
     folder: Path = tmp_path_factory.mktemp("peopled")
     file = folder / "yard.yaml"
     file.write_text(PEOPLE)
-    environment = {"OPENAI_API_BASE_URL": upstream.base_url, "OPENAI_API_KEY": UPSTREAM_SECRET, **KEYS}
+    environment = {
+        "OPENAI_API_BASE_URL": upstream.base_url,
+        "OPENAI_API_KEY": UPSTREAM_SECRET,
+        "USER_PERMISSIONS_FEATURES_API_KEYS": "true",
+        **KEYS,
+    }
     with run_yard(folder / "data", environment, ("--config", str(file))) as running:
         yield running

@@ -91,6 +91,94 @@ def test_a_masked_value_for_a_header_that_is_not_there_is_refused_as_for_keys(pe
         assert patch(peopled, row, headers={"X-Other": "********nope"}).status_code == 422
 
 
+KEPT_BY = {
+    "left out": {},
+    "masked": {"api_keys": ["********" + CANARY[-4:]], "headers": {"X-Custom": "********" + HEADER_CANARY[-4:]}},
+    "null name": {"name": None},
+    "other kind": {"kind": "anthropic", "flavour": "anthropic"},
+    "masked among new": {"api_keys": ["new", "********" + CANARY[-4:]], "headers": {}},
+}
+
+
+@pytest.mark.parametrize("way", KEPT_BY)
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:8", "https://127.0.0.1:9", "http://localhost:9", "http://127.0.0.1", "http://127.0.0.1.:9",
+        "http://127.0.0.1.example.com:9", "http://127.0.0.1:9.example.com", "http://127.0.0.1:9@example.com",
+    ],
+)  # fmt: skip
+def test_no_secret_goes_along_to_another_address(peopled, url, way):
+    secrets = {"api_keys": [CANARY], "headers": {"X-Custom": HEADER_CANARY}}
+    with made(peopled, "http://127.0.0.1:9", enable=False, **secrets) as row:
+        answer = patch(peopled, row, base_url=url, **KEPT_BY[way])
+        assert answer.status_code == 422, answer.text
+        assert peopled.admin.get(f"/api/v1/connections/{row['id']}").json() == row
+
+
+@pytest.mark.parametrize("left", ["api_keys", "headers"])
+def test_a_moved_connection_needs_both_its_keys_and_its_headers_anew(peopled, left):
+    given = {"api_keys": ["new-key"], "headers": {"X-Custom": "new-value"}}
+    secrets = {"api_keys": [CANARY], "headers": {"X-Custom": HEADER_CANARY}}
+    with made(peopled, "http://127.0.0.1:9", enable=False, **secrets) as row:
+        half = {name: value for name, value in given.items() if name != left}
+        answer = patch(peopled, row, base_url="http://127.0.0.1:8", **half)
+        assert answer.status_code == 422
+        assert answer.json()["detail"].startswith(f"{left}: This connection's address changes: give its ")
+        assert patch(peopled, row, base_url="http://127.0.0.1:8", **given).json()["base_url"] == "http://127.0.0.1:8"
+        empty = patch(peopled, row, base_url="http://127.0.0.1:7", api_keys=[], headers={}).json()
+        assert (empty["api_keys"], empty["headers"]) == ([], {})
+        assert patch(peopled, row, base_url="http://127.0.0.1:6").status_code == 200, "nothing secret is left"
+
+
+def test_another_path_or_spelling_of_the_same_address_keeps_the_secrets(peopled):
+    secrets = {"api_keys": [CANARY], "headers": {"X-Custom": HEADER_CANARY}}
+    with made(peopled, "https://Host.invalid/v1", enable=False, **secrets) as row:
+        for url in ("https://host.invalid:443", "HTTPS://HOST.INVALID/other/v1"):
+            changed = patch(peopled, row, base_url=url, kind="ollama", flavour="ollama")
+            assert changed.status_code == 200, changed.text
+            assert (changed.json()["api_keys"], changed.json()["headers"]) == (row["api_keys"], row["headers"])
+
+
+def test_a_certificate_that_is_no_longer_checked_is_in_the_audit_log(peopled):
+    with made(peopled, "https://127.0.0.1:9", enable=False, api_keys=[CANARY]) as row:
+        assert patch(peopled, row, tls={"verify": False}).status_code == 200
+        [entry, _] = peopled.admin.get("/api/v1/audit", params={"entity_id": row["id"]}).json()["items"]
+    assert (entry["changes"]["tls"]["old"]["verify"], entry["changes"]["tls"]["new"]["verify"]) == (True, False)
+
+
+def test_the_audit_log_tells_a_replaced_secret_from_one_that_stayed(peopled):
+    secrets = {"api_keys": ["short-one", CANARY], "headers": {"X-A": "old", "X-B": HEADER_CANARY}}
+    with made(peopled, "http://127.0.0.1:9", enable=False, **secrets) as row:
+        given = {"api_keys": [CANARY, "short-two"], "headers": {"X-A": "new", "X-B": row["headers"]["X-B"]}}
+        assert patch(peopled, row, **given).status_code == 200
+        assert patch(peopled, row, api_keys=[row["api_keys"][1], "********"]).status_code == 200, "unchanged"
+        [unchanged, entry, _] = peopled.admin.get("/api/v1/audit", params={"entity_id": row["id"]}).json()["items"]
+    key, header = "********" + CANARY[-4:], "********" + HEADER_CANARY[-4:]
+    assert entry["changes"] == {
+        "api_keys": {"old": ["********", key], "new": [key, "******** (replaced)"]},
+        "headers": {
+            "old": {"X-A": "********", "X-B": header},
+            "new": {"X-A": "******** (replaced)", "X-B": header},
+        },
+    }
+    assert unchanged["changes"] is None
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://u:secretpw@ho st/v1", "https://u:secretpw@host", "u:secretpw@host", "https://u:secretpw@", "http://@host",
+        "https://u:secret/pw@host", "https://u:secretpw%40host", "https://u:secretpw@[::1", "https://u:secretpw@ho℀st",
+        "host?key=secretpw", "host#secretpw",
+    ],
+)  # fmt: skip
+def test_a_credential_in_an_address_is_refused_and_not_repeated(peopled, url):
+    answer = peopled.admin.post("/api/v1/connections", json={"name": "x", "kind": "openai", "base_url": url})
+    assert answer.status_code == 422
+    assert "secret" not in answer.text
+
+
 def test_two_short_keys_look_alike_and_both_survive_being_sent_back(peopled, upstream):
     with made(peopled, upstream.base_url, api_keys=["short-one", "short-two"]) as row:
         assert len(row["api_keys"]) == 2

@@ -64,6 +64,25 @@ def test_what_the_file_declares_is_read_only(declared):
         assert declared.admin.delete(f"/api/v1/keys/{key['id']}").status_code == 409
 
 
+GROUPS = """
+groups: [{name: all}, {name: few, parent: all}]
+users:
+  - {email: user@example.com, groups: [few], keys: [{name: main, key: "${USER_KEY}"}, {name: main, id: b, key: "${OTHER_KEY}"}]}
+models: [{id: echo, access_control: {read: {group_ids: [all]}}}, {id: lorem, name: "of $${HOME}", owner: user@example.com}]
+"""
+
+
+def test_groups_and_owners_of_the_file_give_access(upstream, data_dir, tmp_path):
+    file = tmp_path / "yard.yaml"
+    file.write_text(GROUPS)
+    environment = {**KEYS, "OPENAI_API_BASE_URL": upstream.base_url}
+    with run_yard(data_dir, environment, ("--config", str(file))) as yard:
+        for key in (USER_KEY, OTHER_KEY):
+            with yard.client(key) as user:
+                assert {row["id"] for row in user.get("/v1/models").json()["data"]} == {"echo", "lorem"}
+        assert yard.admin.get("/api/v1/models/model", params={"id": "lorem"}).json()["name"] == "of ${HOME}"
+
+
 def test_models_of_the_file_are_read_only_too(declared):
     form = {"id": "f.lorem", "name": "Open to all", "access_control": None}
     made = declared.admin.post("/api/v1/models/create", json=form)
@@ -105,6 +124,11 @@ FAULTS = {
     "itself": ("models: &a [*a]", "anchor"),
     "umlaut key": ("users: [{email: a@b.c, keys: [{name: k, key: äääääääääääääääääääääääääääääääääää}]}]", "users.0.keys.0.key"),
     "no such day": ("users: [{email: a@b.c, name: 2026-13-45}]", "month"),
+    "settings": ("settings: {models.default: [a]}", "modelyard apply yard.yaml"),
+    "group of nobody": ("users: [{email: a@b.c, groups: [staff]}]", "no group staff"),
+    "parent of nobody": ("groups: [{name: a, parent: b}]", "no group b"),
+    "circle": ("groups: [{name: a, parent: b}, {name: b, parent: a}]", "below itself"),
+    "date": ("models: [{id: a, params: {since: 2024-01-01}}]", "models.0.params.since"),
     "twin fields": ("models:\n  - {id: a, name: b, name: c}", "line 2"),
 }  # fmt: skip
 

@@ -1,18 +1,16 @@
+import asyncio
 from typing import Any
 
 import msgspec
 import pytest
 
-from modelyard.canonical.records import ConnectionRow, CredentialRow, GrantRow, ModelRow, Offer, UserRow
+from modelyard.canonical.records import ConnectionRow, CredentialRow, Declared, GrantRow, ModelRow, Offer, UserRow
 from modelyard.canonical.snapshot import Limits, Model, Snapshot
-from modelyard.control.snapshot.compile import (
-    compile_base_models,
-    compile_connection,
-    compile_credentials,
-    compile_models,
-    compile_principals,
-    compile_readers,
-)
+from modelyard.control.settings.table import INITIAL
+from modelyard.control.snapshot.compile import compile_base_models, compile_connection, compile_readers
+from modelyard.control.snapshot.pace import Pace
+from modelyard.control.snapshot.patching import Rules, lay
+from modelyard.control.snapshot.picture import Facts, Index, Picture, key_of
 from modelyard.core.errors import Problem
 from modelyard.gateway.gate import authenticate
 from modelyard.policy.access import may_use
@@ -46,20 +44,44 @@ def grant(model_id: str, principal_id: str = "*", principal_type: str = "user", 
     )
 
 
-USERS = compile_principals(
-    [
-        UserRow(id="admin", email="a@x", name="A", role="admin"),
-        UserRow(id="u", email="u@x", name="U", group_ids=frozenset({"g"})),
-        UserRow(id="v", email="v@x", name="V"),
-        UserRow(id="gone", email="p@x", name="P", role="pending"),
-    ]
-)
+PEOPLE = [
+    UserRow(id="admin", email="a@x", name="A", role="admin"),
+    UserRow(id="u", email="u@x", name="U", group_ids=frozenset({"g"})),
+    UserRow(id="v", email="v@x", name="V"),
+    UserRow(id="gone", email="p@x", name="P", role="pending"),
+]
+
+
+def picture(
+    rows: list[ModelRow] | None = None,
+    grants: list[GrantRow] | None = None,
+    names: tuple[str, ...] = (),
+    credentials: list[CredentialRow] | None = None,
+) -> Picture:
+    """Everything compiled as at a start: one connection `a` that offers these names."""
+    of_models: dict[str, list[GrantRow]] = {}
+    for one in grants or []:
+        of_models.setdefault(one.resource_id, []).append(one)
+    facts = Facts(
+        version=1,
+        whole=True,
+        settings={},
+        groups=[],
+        users={user.id: user for user in PEOPLE},
+        credentials={key_of(row): row for row in credentials or []},
+        connections=[connection()],
+        models={row.id: row for row in rows or []},
+        grants=of_models,
+    )
+    rules = Rules(declared=Declared(), initial_settings=INITIAL, preset_wins=False, bypass_admin=True)
+    return asyncio.run(lay(Picture(), facts, {"a": offer(*names)}, rules, Pace()))
+
+
+USERS = picture().principals
 
 
 def compiled(rows: list[ModelRow], grants: list[GrantRow] | None = None, *names: str) -> dict[str, Model]:
-    return compile_models(
-        base_models(connection(), a=offer(*(names or ("m",)))), rows, grants or [], USERS, preset_wins=False
-    )
+    return dict(picture(rows, grants, names or ("m",)).models)
 
 
 def allowed(models: dict[str, Model], user: str, model_id: str) -> bool:
@@ -144,6 +166,41 @@ def test_presets() -> None:
     assert models["m"].base is None, "a preset cannot take a base model's name"
 
 
+def test_presets_stand_in_the_order_of_their_age_and_an_order_of_rows_changes_nothing() -> None:
+    rows = [row("z", "m", created_at=1), row("b", "m", created_at=2), row("a", "m", created_at=2), row("m")]
+    assert list(compiled(rows)) == list(compiled(rows[::-1])) == ["m", "z", "a", "b"]
+
+
+def test_a_preset_stands_on_a_base_by_its_other_spelling() -> None:
+    models = compiled([row("p", "m:latest"), row("q", "n")], [], "m", "n:latest")
+    assert models["p"].base is models["m"]
+    assert models["q"].base is models["n:latest"]
+
+
+def test_what_people_are_shown_of_a_row_is_without_parameters_and_images() -> None:
+    meta = {"description": "d", "profile_image_url": "data:image/png;base64,AAAA"}
+    rows = [row("p", "m", params={"system": "secret"}, meta=meta, updated_at=7), row("m", meta={"a": 1})]
+    models = compiled(rows, [grant("p", "u"), grant("p", "g", "group", "write"), grant("m")], "m", "n")
+    assert models["p"].info == {
+        "id": "p",
+        "user_id": "admin",
+        "base_model_id": "m",
+        "name": "P",
+        "meta": {"description": "d"},
+        "access_control": {
+            "read": {"user_ids": ["u"], "group_ids": []},
+            "write": {"user_ids": [], "group_ids": ["g"]},
+        },
+        "is_active": True,
+        "updated_at": 7,
+        "created_at": 5,
+    }
+    assert models["m"].info is not None
+    assert models["m"].info["access_control"] is None, "public"
+    assert models["m"].info["meta"] is rows[1].meta, "nothing is copied"
+    assert models["n"].info is None
+
+
 def test_parameters_that_cannot_be_read_do_not_take_the_catalogue_down() -> None:
     bad: list[dict[str, Any]] = [
         {"temperature": "hot"},
@@ -203,7 +260,7 @@ def test_credentials() -> None:
         CredentialRow(id="k3", user_id="admin", digest=b"3", models=()),
         CredentialRow(id="k4", user_id="gone", digest=b"4"),
     ]
-    found = compile_credentials(rows, USERS)
+    found = picture(credentials=rows).by_digest
     assert found.keys() == {b"1", b"3", b"4"}
     one = found[b"1"]
     assert (one.user_id, one.group_ids, one.credential_id, one.models) == ("u", {"g"}, "k1", {"m"})
@@ -220,3 +277,14 @@ def test_credentials() -> None:
     ):
         with pytest.raises(Problem):
             authenticate(snapshot, digest, now, dialect)
+
+
+def test_a_draft_of_an_index_leaves_the_index_as_it_was() -> None:
+    index: Index[str] = Index()
+    index.add("a", "1")
+    draft = index.copy()
+    draft.add("a", "2")
+    draft.discard("a", "1")
+    draft.add("b", "3")
+    assert (set(index.of("a")), set(index.of("b"))) == ({"1"}, set())
+    assert (set(draft.of("a")), set(draft.of("b"))) == ({"2"}, {"3"})

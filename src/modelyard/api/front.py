@@ -76,6 +76,16 @@ def renamed(prefix: str, replacement: str, door: Door) -> Door:
     return through
 
 
+def framed(door: Door) -> Door:
+    """A framework's door for single paths: it takes the base path off by itself, and needs it for its links."""
+
+    async def through(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["path"] = scope["root_path"] + scope["path"]
+        await door(scope, receive, send)
+
+    return through
+
+
 def host_name(host: str) -> str:
     """`Example.com:8484` as `example.com`, `[::1]:8484` as `::1`."""
     if host.startswith("["):

@@ -6,6 +6,7 @@ The list is told in Anthropic's form to a client that sends `anthropic-version`:
 from collections.abc import Awaitable, Callable
 
 from modelyard.api.calls import Calls, answered, only
+from modelyard.api.front import Door
 from modelyard.api.reply import Receive, Scope, Send
 from modelyard.canonical.snapshot import Published
 from modelyard.core import raw
@@ -52,6 +53,18 @@ class OpenAIDoors:
 
         await answered(send, dialect, make)
 
+    async def passthrough(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Any other path below `/openai/`: whoever could name one would spend a connection's key on it, unaccounted."""
+
+        async def make(call_id: str) -> Reply:
+            self._calls.principal(scope, OPENAI)
+            raise Problem(
+                Kind.FORBIDDEN,
+                f"Nothing is passed on to a backend by its path ({scope['path'][:200]}). Use the paths below /v1.",
+            )
+
+        await answered(send, OPENAI, make)
+
     async def _models(self, scope: Scope, path: str, dialect: Dialect) -> Reply:
         only(scope, "GET")
         principal = self._calls.principal(scope, dialect)
@@ -80,6 +93,16 @@ class OpenAIDoors:
         only(scope, "GET")
         body = await self._stored.read(principal.user_id, response_id)
         return Reply(status=200, headers=[JSON_TYPE], body=body)
+
+
+def numbered(door: Door, other: Door) -> Door:
+    """`door` for a path that ends with a number, `other` for the rest."""
+
+    async def through(scope: Scope, receive: Receive, send: Send) -> None:
+        last = scope["path"].rpartition("/")[2]
+        await (door if last.isascii() and last.isdigit() else other)(scope, receive, send)
+
+    return through
 
 
 def dialect_of(scope: Scope) -> Dialect:

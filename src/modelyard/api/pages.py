@@ -98,6 +98,7 @@ curl {escape(address)}/v1/chat/completions \\
                 email=_field(fields, "email"),
                 password=_field(fields, "password"),
                 address=peer,
+                user_agent=dict(scope["headers"]).get(b"user-agent", b"").decode("latin-1"),
                 session_seconds=self._control.session_seconds,
             )
         except (Problem, ValueError) as error:

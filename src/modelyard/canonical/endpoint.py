@@ -61,25 +61,47 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 def parse_base_url(url: str) -> tuple[str, str, int, str]:
     """Split a base URL into (scheme, host, port, path).
 
-    Raises ValueError with a sentence for a person when the URL cannot be an upstream's address.
+    Raises ValueError with a sentence for a person when the URL cannot be an upstream's address. The sentence never
+    repeats what may be a credential.
     """
+    got = _got(url)
     if not url.strip().isprintable() or " " in url.strip():
-        raise ValueError(f"it holds a space or a control character (got {url!r})")
-    parts = urlsplit(url.strip())
+        raise ValueError(f"it holds a space or a control character{got}")
+    try:
+        parts = urlsplit(url.strip())
+    except ValueError:  # its own words repeat the URL
+        raise ValueError(f"its host is not a name or an address{got}") from None
     if parts.scheme not in DEFAULT_PORTS:
-        raise ValueError(f"it must start with http:// or https://, for example http://127.0.0.1:11434 (got {url!r})")
-    if not parts.hostname:
-        raise ValueError(f"it names no host (got {url!r})")
-    if parts.username or parts.password:
+        raise ValueError(f"it must start with http:// or https://, for example http://127.0.0.1:11434{got}")
+    if "@" in parts.netloc:
         raise ValueError("it must not hold a user name or password; use api_keys or headers for credentials")
+    if not parts.hostname:
+        raise ValueError(f"it names no host{got}")
     if parts.query or parts.fragment:
         raise ValueError("it must not have a query or a fragment")
     if not _HOST.fullmatch(parts.hostname):
-        raise ValueError(f"its host is not a name or an address (got {url!r})")
+        raise ValueError(f"its host is not a name or an address{got}")
     try:
         port = DEFAULT_PORTS[parts.scheme] if parts.port is None else parts.port
     except ValueError:
         port = 0
     if port == 0:
-        raise ValueError(f"its port is not a number between 1 and 65535 (got {url!r})")
+        raise ValueError(f"its port is not a number between 1 and 65535{got}")
     return parts.scheme, parts.hostname, port, parts.path.rstrip("/")
+
+
+def _got(url: str) -> str:
+    """The URL for a message. One that may hold a credential, wherever that was put, is not repeated."""
+    return "" if any(mark in url for mark in "@?#%") else f" (got {url!r})"
+
+
+def same_origin(one: str, other: str) -> bool:
+    """True when two base URLs lead to the same scheme, host and port, so that a secret of one may go to the other.
+
+    Hosts are compared as they are spelled, but for upper and lower case: `host.` and `host` may be two machines. A URL
+    that cannot be an upstream's address is of no origin.
+    """
+    try:
+        return parse_base_url(one)[:3] == parse_base_url(other)[:3]
+    except ValueError:
+        return False

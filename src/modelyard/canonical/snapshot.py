@@ -99,6 +99,8 @@ class Connection:
     priority: int = 0
     weight: int = 1
     limits: Limits | None = None
+    tags: tuple[str, ...] = ()
+    connection_type: str = "external"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,6 +174,7 @@ class Snapshot:
     """The whole picture. `credentials` maps the digest of a key or session token to who it stands for.
 
     `settings` are those that people change while the server runs, complete: name to value (`control.settings`).
+    `closed` are the names of inactive rows: no other model answers to them.
     """
 
     version: int
@@ -182,6 +185,7 @@ class Snapshot:
     fallback_model: str | None = None
     open_catalogue: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)
+    closed: frozenset[str] = frozenset()
 
 
 EMPTY = Snapshot(version=0, credentials={}, models={}, connections={})

@@ -1,4 +1,4 @@
-"""`modelyard keys`: create, list, revoke."""
+"""`modelyard keys`: create, list, rotate, revoke."""
 
 import re
 import sys
@@ -179,6 +179,30 @@ def _plain(row: "CredentialRow", owners: Mapping[str, str]) -> dict[str, Any]:
 def _limits(row: "CredentialRow") -> str:
     named = {"rpm": row.limits.rpm, "tpm": row.limits.tpm, "at once": row.limits.concurrency}
     return ", ".join(f"{value} {name}" for name, value in named.items() if value is not None) or "none"
+
+
+def rotate(
+    key_id: Annotated[str, typer.Argument(metavar="ID", help="Its id, as `modelyard keys list` shows it.")],
+    overlap: Annotated[int, typer.Option(metavar="SECONDS", help="How long the old key works beside the new one.")] = 0,
+    data_dir: DataDir = None,
+) -> None:
+    """Make a key in place of another one. Standard output is the new key and nothing else."""
+    row, token = session.run(_rotate(session.settings_of(data_dir), key_id, overlap))
+    sys.stdout.write(f"{token}\n")
+    sys.stdout.flush()
+    note(f"This is {row.name} from now on ({row.id}). It is shown this once.")
+    if row.id != key_id:
+        note(f"The old key works for {overlap} seconds more." if overlap else "The old key has ended.")
+
+
+async def _rotate(settings: "Settings", key_id: str, overlap: int) -> "tuple[CredentialRow, str]":
+    from modelyard.control.keys import service
+    from modelyard.control.transaction import COMMAND_LINE
+
+    async with session.opened(settings) as opened:
+        _check_stored(opened, key_id)
+        async with opened.changes.begin(COMMAND_LINE) as change:
+            return await service.rotate(change, opened.stores.seal, key_id, overlap_seconds=overlap)
 
 
 def revoke(

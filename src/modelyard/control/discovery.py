@@ -1,7 +1,7 @@
 """What each connection offers: fetched off the request path, in parallel, the last good list kept with its age."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +22,8 @@ LIST_SECONDS = 2.0
 LOADED_SECONDS = (
     2.0  # How long an answer of loaded() is kept: anybody may ask, and each question goes to every backend.
 )
+# Of a secret that is looked for in an answer: a shorter one would be found in innocent text.
+SHORTEST_SECRET = 8
 MAX_LIST_BYTES = 16 * 1024 * 1024
 
 
@@ -53,7 +55,7 @@ async def fetch_models(client: Client, row: ConnectionRow) -> list[dict[str, Any
     if status != 200:
         raise ListFailed(f"it answered with status {status}")
     try:
-        return flavour.read_models(body)
+        return flavour.read_models(_unsaid(row, body))
     except NotAList as error:
         raise ListFailed(_without(row, str(error))) from None
 
@@ -66,6 +68,14 @@ async def _get(
         return answer.status, await answer.read(MAX_LIST_BYTES)
     finally:
         answer.abort()
+
+
+def _unsaid(row: ConnectionRow, body: bytes) -> bytes:
+    """A backend's words without the secrets that it was sent: every user may read its list."""
+    for secret in (*row.api_keys, *row.headers.values()):
+        if len(secret) >= SHORTEST_SECRET:
+            body = body.replace(secret.encode(), MASK.encode())
+    return body
 
 
 def _without(row: ConnectionRow, text: str) -> str:
@@ -86,7 +96,7 @@ async def fetch_loaded(client: Client, row: ConnectionRow) -> dict[str, dict[str
         async with asyncio.timeout(LIST_SECONDS):
             headers = request_headers(compiled.flavour, key, own)
             status, body = await _get(client, compiled.connection.endpoint, path, headers)
-        rows = compiled.flavour.read_models(body) if status == 200 else []
+        rows = compiled.flavour.read_models(_unsaid(row, body)) if status == 200 else []
     except (TimeoutError, Problem, NotAList):
         return {}
     return {visible_name(row, str(model["id"])): model for model in rows}
@@ -99,7 +109,7 @@ class Discovery:
         self,
         client: Client,
         connections: Callable[[], Iterable[ConnectionRow]],
-        offer: Callable[[Mapping[str, Offer]], None],
+        offer: Callable[[Mapping[str, Offer]], Awaitable[None]],
         interval: float,
     ) -> None:
         self._client = client
@@ -138,13 +148,13 @@ class Discovery:
             async with asyncio.TaskGroup() as group:
                 for row in rows:
                     group.create_task(self._refresh_one(row, found))
-            self._take(rows, found)
+            await self._take(rows, found)
 
     async def refresh_connection(self, row: ConnectionRow) -> Offer:
         """Ask one connection now, after it was made or changed, and publish what is new."""
         found: dict[str, Offer] = {}
         await self._refresh_one(row, found)
-        self._take([row], found)
+        await self._take([row], found)
         return found[row.id]
 
     async def loaded(self) -> dict[str, dict[str, Any]]:
@@ -177,20 +187,15 @@ class Discovery:
             found[row.id] = Offer(models=known.models if same else models, fetched_at=now())
         self._settings[row.id] = row
 
-    def _take(self, rows: list[ConnectionRow], found: Mapping[str, Offer]) -> None:
+    async def _take(self, rows: list[ConnectionRow], found: Mapping[str, Offer]) -> None:
         asked = {row.id: row for row in rows}
         offers = dict(self.offers)
         # A connection may have been made, changed or removed while the backends were being asked.
         current = {row.id: row for row in self._connections() if row.enable}
         offers.update({key: offer for key, offer in found.items() if current.get(key) == asked[key]})
         offers = {key: offer for key, offer in offers.items() if key in current}
-        # Ages and errors change all the time; only other models make another snapshot.
-        news = {key: value.models for key, value in offers.items()} != {
-            key: value.models for key, value in self.offers.items()
-        }
         self.offers = offers
-        if news:
-            self._offer(offers)
+        await self._offer(offers)  # also without news: what another round found may still be on its way
 
 
 # Where the usual local servers listen. Several answer on one port; what they say tells them apart.

@@ -5,10 +5,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import insert, update
+from sqlalchemy import event, insert, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from modelyard.control.audit import chain
+from modelyard.control.audit.values import plain, plain_text
 from modelyard.core import ids
 from modelyard.core.clock import now
 from modelyard.db.engine import Database
@@ -33,13 +34,26 @@ SYSTEM = Actor(user_id="system")
 
 
 class Change:
-    """What a service does within one transaction."""
+    """What a service does within one transaction. A savepoint that is rolled back takes its audit entries with it."""
 
-    def __init__(self, connection: AsyncConnection, actor: Actor, chain_key: bytes) -> None:
+    def __init__(self, connection: AsyncConnection, actor: Actor) -> None:
         self.connection = connection
         self.actor = actor
-        self._chain_key = chain_key
+        self.entries: list[dict[str, Any]] = []
         self.touched: dict[tuple[str, str], None] = {}
+        self._savepoints: list[int] = []  # how many entries there were before each of those that are open
+        event.listen(connection.sync_connection, "savepoint", self._begun)
+        event.listen(connection.sync_connection, "release_savepoint", self._kept)
+        event.listen(connection.sync_connection, "rollback_savepoint", self._undone)
+
+    def _begun(self, connection: object, name: str | None) -> None:
+        self._savepoints.append(len(self.entries))
+
+    def _kept(self, connection: object, name: str, context: object) -> None:
+        self._savepoints.pop()
+
+    def _undone(self, connection: object, name: str, context: object) -> None:
+        del self.entries[self._savepoints.pop() :]
 
     async def audit(
         self,
@@ -49,23 +63,24 @@ class Change:
         changes: Mapping[str, Any] | None = None,
         description: str | None = None,
     ) -> None:
-        """Note what is being changed: `action` is `<entity type>.<verb>`, `changes` is field -> {old, new}, secrets masked."""
+        """Note what is being changed: `action` is `<entity type>.<verb>`, `changes` is field -> {old, new}, secrets masked.
+
+        The entries of a change are written at its end, in this order. Values of any kind are taken (`audit.values`).
+        """
         actor = self.actor
         metadata = {"key_id": actor.key_id, "address": actor.address, "request_id": actor.request_id}
-        await chain.append(
-            self.connection,
-            self._chain_key,
+        self.entries.append(
             {
                 "id": ids.row_id(),
-                "user_id": actor.user_id,
+                "user_id": plain_text(actor.user_id),
                 "action": action,
                 "entity_type": action.partition(".")[0],
-                "entity_id": entity_id,
-                "description": description,
-                "changes": dict(changes) if changes else None,
-                "audit_metadata": {name: value for name, value in metadata.items() if value} or None,
+                "entity_id": plain_text(entity_id),
+                "description": None if description is None else plain_text(description),
+                "changes": plain(changes) if changes else None,
+                "audit_metadata": {name: plain_text(value) for name, value in metadata.items() if value} or None,
                 "created_at": now(),
-            },
+            }
         )
 
     def publish(self, entity_type: str, entity_id: str) -> None:
@@ -87,10 +102,14 @@ class Changes:
 
     @asynccontextmanager
     async def begin(self, actor: Actor) -> AsyncIterator[Change]:
-        """One transaction by one actor. Rolled back when the block raises."""
+        """One transaction by one actor, one after the other. Rolled back when the block raises."""
         async with self.database.write() as connection:
-            change = Change(connection, actor, self._chain_key)
+            if not self.database.is_sqlite:  # SQLite has let nobody else write from the beginning
+                await chain.lock(connection)
+            change = Change(connection, actor)
             yield change
+            if change.entries:
+                await chain.append(connection, self._chain_key, change.entries)
             touched = tuple(change.touched)
             if touched:
                 moved = update(publication).values(version=publication.c.version + 1).returning(publication.c.version)
@@ -101,6 +120,15 @@ class Changes:
                 )
         if touched:
             await self._refresh(touched)
+
+
+async def begin_chain(changes: Changes) -> None:
+    """Write the first entry of the audit log's chain, unless there is one: from then on no log is without."""
+    async with changes.database.read() as connection:
+        if await chain.has_begun(connection):
+            return
+    async with changes.begin(SYSTEM) as change:
+        await change.audit("audit.began", "log")
 
 
 def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from modelyard.canonical.snapshot import Accent
 from modelyard.dialects.dialect import CHAT, EMBEDDINGS
+from modelyard.dialects.memory import LLAMA_ROUTER, OLLAMA, Memory
 from modelyard.dialects.openai.listing import read_models, read_tags
 
 BEARER = ("authorization", "Bearer {key}")
@@ -62,10 +63,10 @@ class Flavour:
     """How to speak to one kind of server.
 
     `models_path` is where its list of models is, `loaded_path` where it tells which of them are in memory, None when it
-    does not. `endings` are what people append to a base URL and may leave out. `credential` is the header that carries
-    a key; `headers` go with every call. `hosts` are the ends of the host names by which it is known when nobody says
-    which it is. `accent` is how it speaks; `accents` are how some of its models do instead: the first whose pattern
-    matches the start of the model's name.
+    does not; `memory` is how they are loaded and unloaded, None where nobody can. `endings` are what people append to a
+    base URL and may leave out. `credential` is the header that carries a key; `headers` go with every call. `hosts` are
+    the ends of the host names by which it is known when nobody says which it is. `accent` is how it speaks; `accents`
+    are how some of its models do instead: the first whose pattern matches the start of the model's name.
     """
 
     kind: str
@@ -73,6 +74,7 @@ class Flavour:
     accent: Accent
     models_path: str = "/v1/models"
     loaded_path: str | None = None
+    memory: Memory | None = None
     endings: tuple[str, ...] = ("/v1",)
     read_models: Callable[[bytes], list[dict[str, Any]]] = read_models
     credential: tuple[str, str] = BEARER
@@ -262,6 +264,7 @@ FLAVOURS: Mapping[str, Flavour] = {
         kind="openai",
         default_url="http://127.0.0.1:8080",
         connection_type="local",
+        memory=LLAMA_ROUTER,
         accent=_openai(TEXT, TRANSCRIPTIONS, RERANK, COUNT_TOKENS, roles=NO_DEVELOPER),
     ),
     "vllm": Flavour(
@@ -290,6 +293,7 @@ FLAVOURS: Mapping[str, Flavour] = {
         default_url="http://127.0.0.1:11434",
         models_path="/api/tags",
         loaded_path="/api/ps",
+        memory=OLLAMA,
         endings=("/api", "/v1"),
         read_models=read_tags,
         connection_type="local",

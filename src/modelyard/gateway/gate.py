@@ -25,8 +25,9 @@ def authenticate(snapshot: Snapshot, digest: bytes | None, now: float, dialect: 
 
 
 def find(snapshot: Snapshot, name: str) -> Model | None:
-    """The model of that name: exact, else with a missing or an extra `:latest` forgiven."""
-    return snapshot.models.get(name) or snapshot.models.get(other_spelling(name))
+    """The model of that name: exact, else with a missing or an extra `:latest` forgiven. An inactive one is none."""
+    found = snapshot.models.get(name)
+    return found if found is not None or name in snapshot.closed else snapshot.models.get(other_spelling(name))
 
 
 def resolve(snapshot: Snapshot, name: str | None) -> Model | None:

@@ -36,6 +36,16 @@ PERMISSIONS: Mapping[str, tuple[bool, str]] = {
 
 ALL = frozenset(PERMISSIONS)
 
+# What clients that speak to newer systems send along with these: they govern nothing here.
+UNKNOWN_HERE = frozenset({
+    *(f"workspace.{name}" for name in ("skills", "skills_import", "skills_export", "models_hidden")),
+    *(f"sharing.{name}" for name in
+      ("skills", "public_skills", "folders", "public_chats", "open_chats", "public_calendars")),
+    *(f"chat.{name}" for name in ("web_upload", "import")),
+    *(f"features.{name}" for name in ("encrypted_channels", "memories", "automations", "calendar", "webhooks")),
+    "settings.interface",
+})  # fmt: skip
+
 WORKSPACE_MODELS = "workspace.models"
 IMPORT_MODELS = "workspace.models_import"
 EXPORT_MODELS = "workspace.models_export"
@@ -65,14 +75,17 @@ def tree(paths: Collection[str]) -> dict[str, dict[str, bool]]:
     return shown
 
 
-def flat(given: Mapping[str, object]) -> dict[str, bool]:
-    """A nested object of permissions as path to value. Raises Problem MALFORMED for a name or a value that is none."""
+def flat(given: Mapping[str, object], *, ignored: Collection[str] = ()) -> dict[str, bool]:
+    """A nested object of permissions as path to value, without the `ignored` paths. Raises Problem MALFORMED for any other
+    name, and a value, that is none."""
     found: dict[str, bool] = {}
     for section, names in given.items():
         if not isinstance(names, Mapping):
             raise _malformed(str(section))
         for name, value in names.items():
             path = f"{section}.{name}"
+            if path in ignored:
+                continue
             if path not in PERMISSIONS or not isinstance(value, bool):
                 raise _malformed(path)
             found[path] = value

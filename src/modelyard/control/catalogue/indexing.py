@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+MAX_TAGS = 1000  # of one row
+MAX_TAG_LENGTH = 100
+
 
 def sort_name(name: str) -> str:
     """The key that names are ordered by."""

@@ -56,9 +56,17 @@ def router(defaults: Timeouts) -> APIRouter:
             row = await service.add(change, control.seal, given, defaults, _declared(context))
         return await _with_offer(context, row)
 
+    @routes.get("/{connection_id}")
+    async def read_connection(connection_id: str, context: Administrator) -> Connection:
+        """One connection with what it offers."""
+        return _shown(_find(context, connection_id), context.control.discovery.offers.get(connection_id, Offer()))
+
     @routes.patch("/{connection_id}")
     async def change_connection(connection_id: str, form: ConnectionPatch, context: Administrator) -> Connection:
-        """Change a connection. Fields that are left out, and masked secrets, keep their value."""
+        """Change a connection. Fields that are left out, and masked secrets, keep their value.
+
+        When `base_url` gets another scheme, host or port, keys and header values must be given anew (422).
+        """
         control = context.control
         _writable(context, connection_id)
         given = form.model_dump(exclude_unset=True)

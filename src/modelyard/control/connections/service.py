@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from modelyard.canonical.endpoint import Timeouts, Tls, parse_base_url
+from modelyard.canonical.endpoint import Timeouts, Tls, parse_base_url, same_origin
 from modelyard.canonical.records import ConnectionRow
 from modelyard.canonical.snapshot import Limits
 from modelyard.control.connections import queries
@@ -29,12 +29,15 @@ def build(row: ConnectionRow, given: Mapping[str, Any], defaults: Timeouts) -> C
     """A row with the given fields set, checked. Raises Problem MALFORMED that names the field and the fault.
 
     `given` holds what the caller sent, by field name; None stands for the default. Masked keys and header values keep
-    what `row` has.
+    what `row` has, and so do fields that are left out; but no secret of `row` follows it to another origin.
     """
     row = replace(row, **{name: given[name] for name in ("name", "kind") if given.get(name) is not None})
     _check_kind(row.kind)
     if given.get("base_url") is not None:
-        row = replace(row, base_url=_checked_url(given["base_url"]))
+        url = _checked_url(given["base_url"])
+        if row.base_url and not same_origin(row.base_url, url):
+            _check_given_anew(row, given)
+        row = replace(row, base_url=url)
     kept = row.flavour if row.flavour and "kind" not in given else flavour_at(row.kind, row.base_url)
     row = replace(row, flavour=_checked_flavour(row.kind, given.get("flavour") or kept))
     if not row.created_at:
@@ -48,6 +51,24 @@ def _checked_url(url: str) -> str:
     except ValueError as error:
         raise Problem(Kind.MALFORMED, f"base_url: {error}.", param="base_url") from None
     return url.strip().rstrip("/")
+
+
+def _check_given_anew(row: ConnectionRow, given: Mapping[str, Any]) -> None:
+    """Raises Problem MALFORMED when a secret of the row would go to an address that it was not given for.
+
+    Secrets cannot be read; whoever could have them sent to a server of their own could read them all the same.
+    """
+    if row.api_keys and ("api_keys" not in given or any(map(is_masked, given["api_keys"] or ()))):
+        raise address_changes("api_keys")
+    if row.headers and ("headers" not in given or any(map(is_masked, (given["headers"] or {}).values()))):
+        raise address_changes("headers")
+
+
+def address_changes(field: str, where: str = "") -> Problem:
+    """The refusal to take a stored secret along; `field` is `api_keys` or `headers`, `where` begins the message."""
+    what = "API keys again, or an empty list" if field == "api_keys" else "header values again, or an empty object"
+    sentence = f"{where}{field}: This connection's address changes: give its {what}."
+    return Problem(Kind.MALFORMED, sentence, param=field)
 
 
 def _check_kind(kind: str) -> None:
@@ -157,6 +178,31 @@ def _noted(row: ConnectionRow) -> dict[str, Any]:
     return {name: value[name] for name in NOTED}
 
 
+def _changed(old: ConnectionRow, row: ConnectionRow) -> dict[str, dict[str, Any]]:
+    """What the audit log keeps of a change. A secret that was replaced by one that looks alike is told as such."""
+    changes = difference(_noted(old), _noted(row))
+    if old.api_keys != row.api_keys:
+        masks = {mask(key) for key in old.api_keys}
+        changes["api_keys"] = {
+            "old": [mask(key) for key in old.api_keys],
+            "new": [_told(key, key not in old.api_keys and mask(key) in masks) for key in row.api_keys],
+        }
+    if old.headers != row.headers:
+        changes["headers"] = {
+            "old": {name: mask(value) for name, value in old.headers.items()},
+            "new": {name: _told(value, _alike(old.headers.get(name), value)) for name, value in row.headers.items()},
+        }
+    return changes
+
+
+def _alike(old: str | None, new: str) -> bool:
+    return old is not None and old != new and mask(old) == mask(new)
+
+
+def _told(secret: str, replaced: bool) -> str:
+    return f"{mask(secret)} (replaced)" if replaced else mask(secret)
+
+
 def _free_name(name: str, holder: str | None, declared: Collection[str], own_id: str) -> None:
     """Raises Problem CONFLICT when another connection, stored or declared, has that name."""
     if name in declared or holder not in (None, own_id):
@@ -192,7 +238,7 @@ async def update(
     row = replace(build(old, given, defaults), updated_at=now())
     _free_name(row.name, await queries.id_of_name(change.connection, row.name), declared, row.id)
     await queries.replace(change.connection, row, seal)
-    await change.audit("connection.updated", row.id, changes=difference(_noted(old), _noted(row)))
+    await change.audit("connection.updated", row.id, changes=_changed(old, row))
     change.publish("connection", row.id)
     return row
 

@@ -18,13 +18,14 @@ class SignInThrottle:
     def __init__(self) -> None:
         self._attempts: OrderedDict[str, tuple[int, float]] = OrderedDict()
 
-    def attempt(self, account: str, address: str) -> None:
+    def attempt(self, *subjects: str) -> None:
         """Count one attempt before it is tried, so that many at once count as many.
 
-        Raises Problem RATE_LIMITED while either has to wait. `succeeded` takes the attempts back.
+        Subjects are an account, an address, or what else waits. Raises Problem RATE_LIMITED while any has to wait.
+        `succeeded` takes the attempts back.
         """
         moment = time.monotonic()
-        for subject in (account, address):
+        for subject in subjects:
             count, last = self._attempts.get(subject, (0, 0.0))
             if count < FREE_ATTEMPTS or moment - last > FORGET_SECONDS:
                 continue
@@ -35,13 +36,13 @@ class SignInThrottle:
                     "Too many failed attempts. Wait and try again.",
                     retry_after=last + wait - moment,
                 )
-        for subject in (account, address):
+        for subject in subjects:
             count, last = self._attempts.pop(subject, (0, moment))
             self._attempts[subject] = (1 if moment - last > FORGET_SECONDS else count + 1, moment)
         while len(self._attempts) > MAX_ENTRIES:
             self._attempts.popitem(last=False)
 
-    def succeeded(self, account: str, address: str) -> None:
-        """The attempt was a good one: neither has to wait."""
-        self._attempts.pop(account, None)
-        self._attempts.pop(address, None)
+    def succeeded(self, *subjects: str) -> None:
+        """The attempt was a good one: none of them has to wait."""
+        for subject in subjects:
+            self._attempts.pop(subject, None)

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request, Response
 
 from modelyard.control.context import Parts
-from modelyard.control.people.routes import set_cookie
+from modelyard.control.people.routes import address_of, set_cookie
 from modelyard.control.people.throttle import SignInThrottle
 from modelyard.control.setup import service
 from modelyard.control.setup.schemas import SetUp, SetUpDone
@@ -16,7 +16,6 @@ def router(throttle: SignInThrottle) -> APIRouter:
     @routes.post("/setup")
     async def set_up(form: SetUp, request: Request, response: Response, parts: Parts) -> SetUpDone:
         """Make the first administrator with the one-time link's token."""
-        address = request.client.host if request.client else ""
         user, token, key = await service.set_up(
             parts.changes,
             parts.seal,
@@ -24,8 +23,9 @@ def router(throttle: SignInThrottle) -> APIRouter:
             token=form.token,
             email=form.email,
             password=form.password,
-            address=address,
+            address=address_of(request),
             session_seconds=parts.session_seconds,
+            user_agent=request.headers.get("user-agent", ""),
         )
         set_cookie(response, request, token, parts.session_seconds)
         return SetUpDone(token=token, id=user.id, email=user.email, name=user.name, role=user.role, key=key)

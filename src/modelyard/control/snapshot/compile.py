@@ -1,38 +1,23 @@
-"""Rows to snapshot. Pure: everything is given, nothing is fetched."""
+"""Connections, the names that they offer, and grants, compiled. Pure: everything is given, nothing is fetched."""
 
 import ipaddress
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import msgspec
 
 from modelyard import __version__
 from modelyard.canonical.endpoint import Endpoint, parse_base_url
-from modelyard.canonical.records import ConnectionRow, CredentialRow, GrantRow, GroupRow, ModelRow, Offer, UserRow
-from modelyard.canonical.snapshot import (
-    ADMIN,
-    PENDING,
-    UNLIMITED,
-    Accent,
-    Connection,
-    Model,
-    Preset,
-    Principal,
-    Readers,
-    Target,
-)
-from modelyard.core import log, raw
+from modelyard.canonical.records import ConnectionRow, GrantRow, Offer
+from modelyard.canonical.snapshot import UNLIMITED, Accent, Connection, Readers, Target
+from modelyard.core import raw
 from modelyard.dialects.flavours import FLAVOURS, Flavour, accent_for, without_ending
 from modelyard.dialects.openai.listing import write_model
-from modelyard.dialects.openai.parameters import preset_controls
-from modelyard.policy.access import other_spelling, reads
-from modelyard.policy.permissions import ALL, granted
-from modelyard.policy.presets import BadParameter, in_hub, read_preset
-
-_log = log.get(__name__)
+from modelyard.policy.access import other_spelling
 
 EVERYONE = "*"
 MODEL = "model"
+USER = "user"
 NOBODY = Readers()
 
 
@@ -73,6 +58,8 @@ def compile_connection(row: ConnectionRow) -> CompiledConnection:
             priority=row.priority,
             weight=row.weight,
             limits=row.limits if row.limits != UNLIMITED else None,
+            tags=row.tags,
+            connection_type=row.connection_type,
         ),
         flavour=flavour,
         is_inside=row.connection_type == "local" or _is_inside(host),
@@ -136,32 +123,46 @@ class BaseModel:
     about: Mapping[str, object]
 
 
-def compile_base_models(connections: Iterable[CompiledConnection], offers: Mapping[str, Offer]) -> dict[str, BaseModel]:
-    """Every offered name with all the targets that can run it, in the order of the connections."""
-    targets: dict[str, list[Target]] = {}
-    owners: dict[str, str] = {}
-    about: dict[str, Mapping[str, object]] = {}
-    for compiled in connections:
-        row = compiled.row
-        if not row.enable:
-            continue
-        offer = offers.get(row.id, Offer())
-        told = {str(model["id"]): model for model in offer.models}
-        for upstream_name in offered_names(row, offer):
-            name = visible_name(row, upstream_name)
-            owners.setdefault(name, row.kind)
-            about.setdefault(name, told.get(upstream_name, {}))
-            quoted = raw.raw_of(upstream_name)
-            targets.setdefault(name, []).extend(_targets(compiled, upstream_name, quoted))
-    return {
-        name: BaseModel(
-            entry=write_model(name, name, owners[name], 0),
-            owned_by=owners[name],
-            targets=tuple(found),
-            about=about[name],
-        )
-        for name, found in targets.items()
-    }
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """What one connection offers by one name: a target for each of its keys."""
+
+    owned_by: str
+    targets: tuple[Target, ...]
+    about: Mapping[str, object]
+
+
+def parts_of(
+    compiled: CompiledConnection, offer: Offer, known: Mapping[str, Part] | None = None
+) -> Iterator[tuple[str, Part]]:
+    """Each visible name of one connection with its part. A part in `known` of which its list says the same is kept."""
+    known = known or {}
+    told = {str(model["id"]): model for model in offer.models}
+    for upstream_name in offered_names(compiled.row, offer):
+        name, about = visible_name(compiled.row, upstream_name), told.get(upstream_name, {})
+        part = known.get(name)
+        if part is None or part.about != about:
+            part = _part(compiled, upstream_name, about)
+        yield name, part
+
+
+def _part(compiled: CompiledConnection, upstream_name: str, about: Mapping[str, object]) -> Part:
+    return Part(
+        owned_by=compiled.row.kind,
+        targets=tuple(_targets(compiled, upstream_name, raw.raw_of(upstream_name))),
+        about=about,
+    )
+
+
+def join_parts(name: str, parts: Sequence[Part]) -> BaseModel:
+    """One name with all the targets that can run it. What is told of it comes from the first connection."""
+    first = parts[0]
+    return BaseModel(
+        entry=write_model(name, name, first.owned_by, 0),
+        owned_by=first.owned_by,
+        targets=first.targets if len(parts) == 1 else tuple(target for part in parts for target in part.targets),
+        about=first.about,
+    )
 
 
 def _targets(compiled: CompiledConnection, upstream_name: str, quoted: msgspec.Raw) -> Iterable[Target]:
@@ -179,184 +180,37 @@ def _targets(compiled: CompiledConnection, upstream_name: str, quoted: msgspec.R
         )
 
 
-def compile_models(
-    base_models: Mapping[str, BaseModel],
-    rows: Sequence[ModelRow],
-    grants: Iterable[GrantRow],
-    principals: Mapping[str, Principal],
-    *,
-    preset_wins: bool,
-) -> dict[str, Model]:
-    """The catalogue: base models with their overrides, then presets. Inactive rows are absent for everybody."""
-    readers = compile_readers(grants)
-    overrides = {row.id: row for row in rows if row.base_model_id is None}
-    models: dict[str, Model] = {}
-    for name, base in base_models.items():
-        override = overrides.get(name)
-        if override is None:
-            models[name] = Model(
-                id=name,
-                name=name,
-                owner_id=None,
-                readers=NOBODY,
-                entry=base.entry,
-                targets=base.targets,
-                about=base.about,
-            )
-        elif override.is_active:
-            models[name] = _overridden(override, base, readers, preset_wins=preset_wins)
-    for row in rows:
-        if row.base_model_id is not None and row.is_active and row.id not in models:
-            under = models.get(row.base_model_id) or models.get(other_spelling(row.base_model_id))
-            if under is not None and under.base is not None:
-                under = None  # a preset over a preset would lead past who may use the lower one
-            models[row.id] = _preset(row, under, readers, principals, preset_wins=preset_wins)
-    return models
+def compile_base_models(connections: Iterable[CompiledConnection], offers: Mapping[str, Offer]) -> dict[str, BaseModel]:
+    """Every offered name with all the targets that can run it, in the order of the connections, at one go.
+
+    For commands; a server does the same in slices (`offered`).
+    """
+    parts: dict[str, list[Part]] = {}
+    for compiled in connections:
+        if compiled.row.enable:
+            for name, part in parts_of(compiled, offers.get(compiled.row.id, Offer())):
+                parts.setdefault(name, []).append(part)
+    return {name: join_parts(name, found) for name, found in parts.items()}
 
 
-def _overridden(row: ModelRow, base: BaseModel, readers: Mapping[str, Readers], *, preset_wins: bool) -> Model:
-    return Model(
-        id=row.id,
-        name=row.name,
-        owner_id=row.user_id,
-        readers=readers.get(row.id, NOBODY),
-        entry=write_model(row.id, row.name, base.owned_by, row.created_at),
-        targets=base.targets,
-        preset=_overlay_of(row, preset_wins=preset_wins),
-        max_tokens=_whole(row.meta.get("max_tokens")),
-        created=row.created_at,
-        about=base.about,
-    )
-
-
-def _preset(
-    row: ModelRow,
-    base: Model | None,
-    readers: Mapping[str, Readers],
-    principals: Mapping[str, Principal],
-    *,
-    preset_wins: bool,
-) -> Model:
-    """A preset over a base. One whose base is missing stays listed: its backend may come back."""
-    owner = principals.get(row.user_id) if row.user_id is not None else None
-    opens = base is not None and (
-        row.user_id is None
-        or (owner is not None and owner.role != PENDING and reads(owner, base.readers, base.owner_id))
-    )
-    return Model(
-        id=row.id,
-        name=row.name,
-        owner_id=row.user_id,
-        readers=readers.get(row.id, NOBODY),
-        entry=write_model(row.id, row.name, "modelyard", row.created_at),
-        targets=base.targets if base is not None else (),
-        base=base,
-        preset=_overlay_of(row, preset_wins=preset_wins),
-        opens_base=opens,
-        max_tokens=_whole(row.meta.get("max_tokens")) or (base.max_tokens if base is not None else None),
-        created=row.created_at,
-        about=base.about if base is not None else {},
-    )
-
-
-def _overlay_of(row: ModelRow, *, preset_wins: bool) -> Preset | None:
-    if not row.params:
-        return None
-    try:
-        preset = read_preset(row.params, preset_wins=preset_wins)
-        return in_hub(preset, preset_controls(preset.params))
-    except BadParameter as error:
-        # Rows are checked when they are written; one that slipped through must not take the catalogue down.
-        _log.error("a model's parameters were left out", model=row.id, error=str(error))
-        return None
-
-
-def _whole(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
+def by_model(grants: Iterable[GrantRow]) -> dict[str, list[GrantRow]]:
+    """Model id to the grants on it."""
+    found: dict[str, list[GrantRow]] = {}
+    for grant in grants:
+        if grant.resource_type == MODEL:
+            found.setdefault(grant.resource_id, []).append(grant)
+    return found
 
 
 def compile_readers(grants: Iterable[GrantRow]) -> dict[str, Readers]:
-    """Model id to who may read it. A right to write includes the right to read."""
-    users: dict[str, set[str]] = {}
-    groups: dict[str, set[str]] = {}
+    """Model id to who may read it."""
+    return {model_id: readers_of(found) for model_id, found in by_model(grants).items()}
+
+
+def readers_of(grants: Iterable[GrantRow]) -> Readers:
+    """Who may read one model. A right to write includes the right to read."""
+    users: set[str] = set()
+    groups: set[str] = set()
     for grant in grants:
-        if grant.resource_type == MODEL:
-            into = users if grant.principal_type == "user" else groups
-            into.setdefault(grant.resource_id, set()).add(grant.principal_id)
-    return {
-        model_id: Readers(
-            everyone=EVERYONE in users.get(model_id, ()),
-            user_ids=frozenset(users.get(model_id, ())) - {EVERYONE},
-            group_ids=frozenset(groups.get(model_id, ())),
-        )
-        for model_id in users.keys() | groups.keys()
-    }
-
-
-def compile_principals(
-    users: Iterable[UserRow],
-    groups: Iterable[GroupRow] = (),
-    by_default: frozenset[str] = frozenset(),
-    *,
-    bypass_admin: bool = True,
-) -> dict[str, Principal]:
-    """User id to who they are, without a credential. `by_default` are the permissions that everybody has."""
-    known = {group.id: group for group in groups}
-    return {user.id: compile_principal(user, known, by_default, bypass_admin=bypass_admin) for user in users}
-
-
-def compile_principal(
-    user: UserRow, groups: Mapping[str, GroupRow], by_default: frozenset[str], *, bypass_admin: bool
-) -> Principal:
-    """One user with the groups that they are in, those above them, and what all of these permit."""
-    group_ids = with_parents(user.group_ids, groups)
-    return Principal(
-        user_id=user.id,
-        name=user.name,
-        email=user.email,
-        role=user.role,
-        group_ids=group_ids,
-        permissions=ALL
-        if user.role == ADMIN
-        else granted(by_default, (groups[name].permissions for name in group_ids if name in groups)),
-        sees_all=user.role == ADMIN and bypass_admin,
-    )
-
-
-def with_parents(group_ids: Iterable[str], groups: Mapping[str, GroupRow]) -> frozenset[str]:
-    """These groups and all above them."""
-    found: set[str] = set()
-    left = list(group_ids)
-    while left:
-        name = left.pop()
-        if name not in found:
-            found.add(name)
-            parent = groups[name].parent_id if name in groups else None
-            if parent is not None:
-                left.append(parent)
-    return frozenset(found)
-
-
-def compile_credentials(rows: Iterable[CredentialRow], principals: Mapping[str, Principal]) -> dict[bytes, Principal]:
-    """Digest to who it stands for. A credential whose owner is gone stands for nobody."""
-    credentials: dict[bytes, Principal] = {}
-    for row in rows:
-        owner = principals.get(row.user_id)
-        if owner is None:
-            continue
-        credentials[row.digest] = Principal(
-            user_id=owner.user_id,
-            name=owner.name,
-            email=owner.email,
-            role=owner.role,
-            group_ids=owner.group_ids,
-            credential_id=row.id,
-            credential_kind=row.kind,
-            models=None if row.models is None else frozenset(row.models),
-            dialects=None if row.dialects is None else frozenset(row.dialects),
-            limits=row.limits,
-            expires_at=row.expires_at,
-            permissions=owner.permissions,
-            sees_all=owner.sees_all,
-        )
-    return credentials
+        (users if grant.principal_type == USER else groups).add(grant.principal_id)
+    return Readers(everyone=EVERYONE in users, user_ids=frozenset(users - {EVERYONE}), group_ids=frozenset(groups))

@@ -1,38 +1,43 @@
-"""Keeps the snapshot true: after every change that matters, after every discovery that found something new."""
+"""Keeps the snapshot true: after every change that matters, after every discovery that found something new.
+
+The first snapshot is made of everything there is, each later one of the one before it and what was touched since. What
+was touched stands in `publication_log`, written in the transaction of the change itself. It is read from there, whoever
+made the change: nothing is lost when refreshes overlap, are cancelled or fail, the next one reads from the same place.
+"""
 
 import asyncio
 import gc
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from modelyard.canonical.records import ConnectionRow, Declared, Offer
+from modelyard.canonical.records import ConnectionRow, Declared, ModelRow, Offer
 from modelyard.canonical.snapshot import Published, Snapshot
-from modelyard.control.settings.table import PERMISSIONS
-from modelyard.control.snapshot.compile import (
-    BaseModel,
-    CompiledConnection,
-    compile_base_models,
-    compile_connection,
-    compile_credentials,
-    compile_models,
-    compile_principals,
-)
-from modelyard.control.snapshot.queries import Rows, read_rows, read_version
+from modelyard.control.keys.queries import TOLD_SECONDS
+from modelyard.control.snapshot.compile import BaseModel
+from modelyard.control.snapshot.offered import is_same
+from modelyard.control.snapshot.pace import Pace
+from modelyard.control.snapshot.patching import Rules, lay
+from modelyard.control.snapshot.picture import Facts, Picture
+from modelyard.control.snapshot.queries import forget_publications, read_facts, read_version
 from modelyard.control.transaction import Touched
-from modelyard.core import log
 from modelyard.core.clock import now
 from modelyard.core.seal import Seal
 from modelyard.db.engine import Database
-from modelyard.policy.permissions import defaults
-
-_log = log.get(__name__)
 
 WATCH_SECONDS = 0.5
+# Expired sessions and keys are dropped from memory this often; until then they are refused by their time.
+FORGET_SECONDS = 600
+# So many versions stay in the log of publications, for processes that were held up. It is cut this many at a time.
+KEPT_PUBLICATIONS = 10_000
+CUT_PUBLICATIONS = 1_000
 
-# A young generation this large keeps the collector from running for every few calls.
-GC_THRESHOLD = 20_000
-# Freezing also keeps garbage that was alive at that moment, so a busy control plane freezes only now and then.
+# A young generation this large keeps the collector from running for every few calls; the middle one is small enough
+# that a collection of what publishing has made is over within the 10 ms that nothing may hold the loop.
+GC_THRESHOLDS = (5_000, 2, 400)
+# Freezing also keeps garbage that was alive at that moment, so it is done only now and then.
 FREEZE_EVERY_SECONDS = 60
+# Up to so many models that a change replaced are freed at once.
+FEW = 200
 
 
 class Publisher:
@@ -55,107 +60,158 @@ class Publisher:
     ) -> None:
         self._database = database
         self._seal = seal
-        self._declared = declared
         self._published = published
         self._default_model = default_model
         self._fallback_model = fallback_model
         self._open_catalogue = open_catalogue
-        self._preset_wins = preset_wins
-        self._bypass_admin = bypass_admin
-        self._initial_settings = initial_settings
+        self._rules = Rules(
+            declared=declared,
+            initial_settings=initial_settings,
+            preset_wins=preset_wins,
+            bypass_admin=bypass_admin,
+        )
         self._connections_changed = connections_changed
-        self._rows: Rows | None = None
+        self._picture: Picture | None = None
         self._offers: Mapping[str, Offer] = {}
-        self._compiled: dict[str, CompiledConnection] = {}
-        self._base_models: dict[str, BaseModel] | None = None
-        self._reading = asyncio.Lock()
+        self._working = asyncio.Lock()
         self._frozen_at = 0
-        gc.set_threshold(GC_THRESHOLD, 20, 20)
+        self._is_to_freeze = False
+        self._leaving: list[object] = []
+        self._forgot_at = now()
+        self._cut_at = 0
+        gc.set_threshold(*GC_THRESHOLDS)
 
     @property
     def connections(self) -> list[ConnectionRow]:
         """All connections in force: declared ones first, then those of the database."""
-        stored = self._rows.connections if self._rows is not None else ()
-        return [*self._declared.connections, *stored]
+        return list(self._rules.declared.connections if self._picture is None else self._picture.connections)
 
     @property
     def user_ids(self) -> frozenset[str]:
         """Everyone there is, declared or stored."""
-        stored = self._rows.users if self._rows is not None else ()
-        return frozenset(user.id for user in [*self._declared.users, *stored])
+        return frozenset(self._rules.users if self._picture is None else self._picture.users)
+
+    @property
+    def base_models(self) -> Mapping[str, BaseModel]:
+        """Every name that a connection offers, also those whose override is inactive. Not changed in place."""
+        return {} if self._picture is None else self._picture.offered.models
+
+    @property
+    def rows_of_models(self) -> Mapping[str, ModelRow]:
+        """The catalogue's rows in force by id: declared and stored, active and not. Not changed in place."""
+        return {} if self._picture is None else self._picture.rows
 
     async def refresh(self, touched: Touched = ()) -> None:
-        """Read the rows again and publish. Returns when this process serves the result."""
-        async with self._reading:
-            before, self._rows = self._rows, await read_rows(self._database, self._seal, now())
-            if before is None or before.connections != self._rows.connections:
-                self._base_models = None  # else thousands of names would be compiled anew for each sign-in
-            self._publish()
+        """Publish everything that was committed. Returns when this process serves the result.
 
-    def offer(self, offers: Mapping[str, Offer]) -> None:
-        """Publish new lists of models by connection id."""
+        `touched` is what the caller's own change touched; the log says it too, with what others did meanwhile.
+        Raises what the database raises; the snapshot in force stays then, and the next refresh makes good.
+        """
+        async with self._working:
+            await self._catch_up()
+            await self._let_go()
+
+    async def offer(self, offers: Mapping[str, Offer]) -> None:
+        """Publish new lists of models by connection id. Returns when this process serves them.
+
+        Lists that are as they were cost nothing. Before the first `refresh` they are only kept for it.
+        """
         self._offers = offers
-        self._base_models = None
-        if self._rows is not None:
-            self._publish()
+        async with self._working:
+            picture = self._picture
+            if picture is None:
+                return
+            latest, known = self._offers, picture.offered.offers
+            if latest.keys() != known.keys() or not all(is_same(offer, known[key]) for key, offer in latest.items()):
+                await self._publish(Facts(version=picture.version))
+                del picture, known  # else nothing of them could go
+                await self._let_go()
 
     async def watch(self) -> None:
         """Follow changes that other processes commit, for ever."""
         while True:
             await asyncio.sleep(WATCH_SECONDS)
-            rows = self._rows
-            if rows is not None and await read_version(self._database) != rows.version:
-                before = rows.connections
+            if self._picture is None:
+                continue
+            before = self.connections
+            version = await read_version(self._database)
+            if version != self._picture.version:
                 await self.refresh()
-                if self._rows is not None and self._rows.connections != before:
+                if self.connections != before:
                     self._connections_changed()  # another process made one: ask it what it offers
+            await self.offer(self._offers)  # in case the one who brought them was cancelled
+            await self._tidy(version)
 
-    def _publish(self) -> None:
-        rows = self._rows
-        assert rows is not None
-        connections = self._compile_connections()
-        if self._base_models is None:
-            self._base_models = compile_base_models(connections, self._offers)
-        declared = self._declared
-        settings = {**self._initial_settings, **rows.settings}
-        principals = compile_principals(
-            [*declared.users, *rows.users],
-            [*declared.groups, *rows.groups],
-            defaults(settings[PERMISSIONS]),
-            bypass_admin=self._bypass_admin,
-        )
-        fixed = {row.id for row in declared.models}  # what a file declares stands, whatever is stored under its id
-        models = compile_models(
-            self._base_models,
-            [*declared.models, *(row for row in rows.models if row.id not in fixed)],
-            [*declared.grants, *(grant for grant in rows.grants if grant.resource_id not in fixed)],
-            principals,
-            preset_wins=self._preset_wins,
-        )
+    async def _catch_up(self) -> None:
+        """Under the lock."""
+        facts = await read_facts(self._database, self._seal, now(), self._picture, Pace())
+        if facts is not None:
+            await self._publish(facts)
+
+    async def _publish(self, facts: Facts) -> None:
+        """Under the lock. Only a picture that is complete comes into force."""
+        before = self._picture or Picture()
+        picture = await lay(before, facts, self._offers, self._rules, Pace())
         self._published.snapshot = Snapshot(
-            version=rows.version,
-            credentials=compile_credentials([*declared.credentials, *rows.credentials], principals),
-            models=models,
-            connections={compiled.row.id: compiled.connection for compiled in connections},
+            version=picture.version,
+            credentials=picture.by_digest,
+            models=picture.models,
+            connections={key: compiled.connection for key, compiled in picture.offered.connections.items()},
             default_model=self._default_model,
             fallback_model=self._fallback_model,
             open_catalogue=self._open_catalogue,
-            settings=settings,
+            settings=picture.settings,
+            closed=frozenset(name for name, row in picture.rows.items() if not row.is_active),
         )
-        if now() - self._frozen_at >= FREEZE_EVERY_SECONDS:
+        is_first, self._picture = self._picture is None, picture
+        if is_first:
+            gc.collect()  # this holds the loop, but nothing is served yet
+        is_many = facts.whole or len(facts.models) > FEW
+        if is_many or picture.offered.models is not before.offered.models:
+            self._is_to_freeze = True
+            self._leaving = [
+                *before.rows.values(),
+                *before.models.values(),
+                *before.offered.joined.values(),
+                *before.offered.models.values(),
+            ]
+        self._freeze()
+
+    async def _let_go(self) -> None:
+        """Under the lock. Thousands of objects that are not needed any more are freed in slices."""
+        pace = Pace()
+        while self._leaving:
+            self._leaving.pop()
+            if pace.is_due:
+                await pace.rest()
+
+    def _freeze(self) -> None:
+        """Take what was published out of the collector's sight, without a collection before it: that holds the loop."""
+        if self._is_to_freeze and now() - self._frozen_at >= FREEZE_EVERY_SECONDS:
+            self._is_to_freeze = False
             self._frozen_at = now()
-            gc.unfreeze()
-            gc.collect()
             gc.freeze()
 
-    def _compile_connections(self) -> list[CompiledConnection]:
-        """A row that has not changed keeps its compiled form, and with it its pool of connections."""
-        compiled = {}
-        for row in self.connections:
-            known = self._compiled.get(row.id)
-            try:
-                compiled[row.id] = known if known is not None and known.row == row else compile_connection(row)
-            except (ValueError, KeyError) as error:
-                _log.error("a connection cannot be used", connection=row.name, error=str(error))
-        self._compiled = compiled
-        return list(compiled.values())
+    async def _tidy(self, version: int) -> None:
+        """What has to be done now and then."""
+        self._freeze()
+        if now() - self._forgot_at >= FORGET_SECONDS:
+            self._forgot_at = now()
+            await self._forget_expired()
+        last = version - KEPT_PUBLICATIONS
+        if last - self._cut_at >= CUT_PUBLICATIONS:
+            self._cut_at = last
+            await forget_publications(self._database, last)
+
+    async def _forget_expired(self) -> None:
+        async with self._working:
+            picture = self._picture
+            assert picture is not None
+            over = {"session": now(), "key": now() - TOLD_SECONDS}
+            expired = {
+                key: None
+                for key, row in picture.credentials.items()
+                if row.expires_at is not None and row.expires_at <= over.get(key[0], 0)
+            }
+            if expired:
+                await self._publish(Facts(version=picture.version, credentials=expired))

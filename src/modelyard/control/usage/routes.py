@@ -1,6 +1,5 @@
 """`GET /api/v1/usage`: what was called, by whom, where it ran. Everyone sees their own, administrators everything."""
 
-import re
 import time
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -9,14 +8,13 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel
 
 from modelyard.control.context import Caller
+from modelyard.control.moments import SECONDS, milliseconds_of
 from modelyard.control.usage import queries
 from modelyard.core.errors import Kind, Problem
 
 routes = APIRouter(tags=["usage"])
 
 FUTURE_MILLISECONDS = 86_400_000
-
-_SECONDS = re.compile(r"[0-9]{1,12}")
 
 
 class Usage(BaseModel):
@@ -39,11 +37,11 @@ async def usage(
     """Usage grouped by one dimension. `from` and `to` are dates, ISO 8601 times or Unix seconds; this month by default."""
     if group_by not in queries.DIMENSIONS:
         raise Problem(Kind.MALFORMED, f"group_by must be one of {', '.join(queries.DIMENSIONS)}.", param="group_by")
-    if after is not None and group_by in ("day", "hour") and not _SECONDS.fullmatch(after):
+    if after is not None and group_by in ("day", "hour") and not SECONDS.fullmatch(after):
         raise Problem(Kind.MALFORMED, "after must be the `next` of an earlier answer.", param="after")
     this_month = datetime.now(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    first = _milliseconds("from", start) if start is not None else round(this_month.timestamp() * 1000)
-    last = _milliseconds("to", end) if end is not None else round(time.time() * 1000) + FUTURE_MILLISECONDS
+    first = milliseconds_of("from", start) if start is not None else round(this_month.timestamp() * 1000)
+    last = milliseconds_of("to", end) if end is not None else round(time.time() * 1000) + FUTURE_MILLISECONDS
     user_id = None if context.principal.manages else context.principal.user_id
     async with context.control.ledger.read() as connection:
         found = await queries.report(
@@ -62,17 +60,3 @@ async def usage(
         for row in found[:limit]
     ]
     return Usage(items=items, next=str(items[-1][group_by]) if len(found) > limit else None)
-
-
-def _milliseconds(name: str, text: str) -> int:
-    try:
-        if _SECONDS.fullmatch(text):
-            return int(text) * 1000
-        moment = datetime.fromisoformat(text)
-    except (ValueError, OverflowError):
-        raise Problem(
-            Kind.MALFORMED, f"{name} must be a date such as 2026-11-01, an ISO 8601 time or Unix seconds.", param=name
-        ) from None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return round(moment.timestamp() * 1000)

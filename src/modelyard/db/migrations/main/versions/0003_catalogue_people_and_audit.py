@@ -69,14 +69,6 @@ def _add_columns() -> None:
         )
     with op.batch_alter_table("models") as batch_op:
         batch_op.add_column(
-            sa.Column(
-                "profile_image",
-                sa.Text(),
-                nullable=True,
-                comment="data URI of an uploaded image; lists and the snapshot do not read it",
-            )
-        )
-        batch_op.add_column(
             sa.Column("version_id", sa.String(), nullable=True, comment="the row of `versions` that is in force")
         )
         batch_op.add_column(
@@ -89,6 +81,15 @@ def _add_columns() -> None:
                 server_default="",
                 nullable=False,
                 comment="name, id, base, description case-folded",
+            )
+        )
+        # The last column: SQLite reads a row from its beginning up to the last column that is asked for.
+        batch_op.add_column(
+            sa.Column(
+                "profile_image",
+                sa.Text(),
+                nullable=True,
+                comment="data URI of an uploaded image; lists and the snapshot do not read it",
             )
         )
         batch_op.create_index("ix_models_sort_name_id", ["sort_name", "id"])

@@ -1,0 +1,1 @@
+"""Modelfiles: read as Ollama reads them, written so that Ollama accepts them."""

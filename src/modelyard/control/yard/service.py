@@ -1,0 +1,182 @@
+"""Export, plan, apply, roll back: what commands and routes of "as code" have in common."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from modelyard.canonical.snapshot import ADMIN
+from modelyard.control.catalogue.activity import Activity
+from modelyard.control.transaction import Change
+from modelyard.control.yard import applying, planning, reading, revisions
+from modelyard.control.yard.exporting import Ground, State, read_state
+from modelyard.control.yard.objects import KEY, USER, Objects, document_of
+from modelyard.control.yard.planning import CREATE, Plan
+from modelyard.control.yard.wanting import Wanted, lookup_for, wanted
+from modelyard.control.yard.writing import written
+from modelyard.core.errors import Kind, Problem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A document that somebody sends. `values` are what its references may stand for.
+
+    `keep`: nothing is deleted. `expect`: the id of the plan that was agreed to. `longest` is in characters.
+    """
+
+    text: str = field(repr=False)
+    values: Mapping[str, str] = field(default_factory=dict, repr=False)
+    keep: bool = False
+    expect: str | None = None
+    longest: int = reading.MAX_FILE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """A plan with its id, and once it is applied the revision that it led to (None: there was nothing to do)."""
+
+    plan: Plan
+    id: str
+    revision: int | None = None
+
+
+async def export(connection: AsyncConnection, ground: Ground) -> str:
+    """What the database holds, as YAML."""
+    return await _text(await read_state(connection, ground))
+
+
+async def plan(connection: AsyncConnection, ground: Ground, asked: Asked) -> Made:
+    """What applying the document would do. Raises Problem MALFORMED for a document that cannot be applied."""
+    content = await _content(asked)
+    state = await read_state(connection, ground)
+    made, _ = await asyncio.to_thread(_planned, content, state, ground, asked)
+    return made
+
+
+async def apply(change: Change, ground: Ground, asked: Asked, activity: Activity) -> Made:
+    """Make the database what the document says, within one transaction. Raises Problem; then nothing may be kept.
+
+    `activity` collects the models that became active or inactive.
+    """
+    made, number = await _apply(change, ground, asked, activity, "applied")
+    if number is None:
+        return made
+    await change.audit("yard.applied", str(number), description=_told(made.plan))
+    return Made(plan=made.plan, id=made.id, revision=number)
+
+
+async def roll_back(change: Change, ground: Ground, number: int, asked: Asked, activity: Activity) -> Made:
+    """Apply the document of a revision (the text of `asked` is not read). Raises Problem."""
+    text = await revisions.document(change.connection, number)
+    asked = Asked(text=text, values=asked.values, expect=asked.expect)
+    made, kept = await _apply(change, ground, asked, activity, f"rolled back to {number}")
+    if kept is None:
+        return made
+    await change.audit("yard.rolled_back", str(kept), description=f"to revision {number}: {_told(made.plan)}")
+    return Made(plan=made.plan, id=made.id, revision=kept)
+
+
+async def plan_back(connection: AsyncConnection, ground: Ground, number: int, asked: Asked) -> Made:
+    """What rolling back to a revision would do. Raises Problem."""
+    text = await revisions.document(connection, number)
+    return await plan(connection, ground, Asked(text=text, values=asked.values))
+
+
+async def _apply(
+    change: Change, ground: Ground, asked: Asked, activity: Activity, message: str
+) -> tuple[Made, int | None]:
+    content = await _content(asked)
+    state = await read_state(change.connection, ground)
+    made, asked_for = await asyncio.to_thread(_planned, content, state, ground, asked)
+    if asked.expect is not None and asked.expect != made.id:
+        raise Problem(Kind.CONFLICT, "Something has changed since this plan was made; look at the plan again.")
+    if not made.plan.steps:
+        return made, None
+    await revisions.keep(change, await _text(state), f"before: {message}")
+    run = applying.Applying(
+        change=change,
+        ground=ground,
+        ids=state.ids,
+        tokens=asked_for.objects.tokens,
+        activity=activity,
+        batch_id=applying.new_batch(),
+    )
+    await run.take(made.plan)
+    return made, await revisions.keep(change, await export(change.connection, ground), message)
+
+
+async def _text(state: State) -> str:
+    return await asyncio.to_thread(lambda: written(document_of(state.objects)))
+
+
+async def _content(asked: Asked) -> Any:
+    try:
+        return await asyncio.to_thread(reading.parsed, asked.text, asked.longest)
+    except reading.Unreadable as error:
+        raise Problem(Kind.MALFORMED, f"The document cannot be read: {error}") from None
+
+
+def _wanted(content: Any, state: State, ground: Ground, asked: Asked) -> Wanted:
+    try:
+        known = lookup_for(content, state.objects, asked.values)
+        yard = reading.validated(reading.resolved(content, known))
+    except reading.Unreadable as error:
+        raise Problem(Kind.MALFORMED, f"The document cannot be applied: {error}") from None
+    return wanted(yard, state.objects, ground, keep=asked.keep)
+
+
+def _planned(content: Any, state: State, ground: Ground, asked: Asked) -> tuple[Made, Wanted]:
+    """Everything of a plan that is not input or output; for a thread, because there may be thousands of models."""
+    asked_for = _wanted(content, state, ground, asked)
+    steps = tuple(planning.make(state.objects, asked_for.objects, keep=asked.keep))
+    _keep_an_administrator(state.objects, asked_for.objects, ground, keep=asked.keep)
+    notes = [*asked_for.notes, *_notes(steps, state, asked_for, ground)]
+    made = Plan(steps=steps, notes=tuple(notes))
+    return Made(plan=made, id=ground.seal.digest(made.text()).hex()[:32]), asked_for
+
+
+def _keep_an_administrator(current: Objects, asked_for: Objects, ground: Ground, *, keep: bool) -> None:
+    """A fresh installation has none yet and may stay so: the setup link makes the first one."""
+    if "users" not in asked_for.sections or any(user.role == ADMIN for user in ground.declared.users):
+        return
+    before = {path for path, fields in current.of[USER].items() if fields["role"] == ADMIN}
+    after = {path for path, fields in asked_for.of[USER].items() if fields["role"] == ADMIN}
+    if keep:
+        after |= before - asked_for.of[USER].keys()
+    if before and not after:
+        raise Problem(Kind.MALFORMED, "The document leaves no administrator: give one of its users `role: admin`.")
+
+
+def _notes(steps: tuple[planning.Step, ...], state: State, asked_for: Wanted, ground: Ground) -> list[str]:
+    notes = []
+    for step in steps:
+        if step.noun == USER and step.action == CREATE and (step.new or {}).get("kind") == "person":
+            notes.append(f"{step.name} has no password yet: set one with `modelyard users password {step.name}`.")
+        if step.noun == KEY and step.action == CREATE and step.path not in asked_for.objects.tokens:
+            notes.append(f"The key {step.name} has no secret yet: rotate it to get one.")
+    for path, token in asked_for.objects.tokens.items():
+        digest = state.digests.get(path)
+        if digest is not None and digest != ground.seal.digest(token):
+            notes.append(f"The key {path[1]} of {path[0]} keeps its secret: rotate it for a new one.")
+    return notes
+
+
+def _told(made: Plan) -> str:
+    counts = made.counts()
+    return f"{counts['create']} created, {counts['update']} updated, {counts['delete']} deleted"
+
+
+def shown(made: Made) -> dict[str, Any]:
+    """A plan as plain JSON values, secrets masked."""
+    steps = [
+        {
+            "noun": step.noun,
+            "name": step.name,
+            "action": step.action,
+            "fields": {name: {"old": old, "new": new} for name, (old, new) in step.changes().items()},
+        }
+        for step in made.plan.steps
+    ]
+    return {"id": made.id, "steps": steps, "notes": list(made.plan.notes)}
