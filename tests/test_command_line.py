@@ -99,9 +99,9 @@ def administered(line: Line, administrators_folder: Path) -> Line:
 
 
 def audit(line: Line) -> list[tuple[str, str, str]]:
-    """(actor, action, changes as text), oldest first."""
+    """(actor, action, changes as text) of what was done, oldest first: behind the entry that begins the log."""
     with sqlite3.connect(line.data_dir / "modelyard.db") as database:
-        return database.execute("SELECT user_id, action, changes FROM billing_audit_log ORDER BY rowid").fetchall()
+        return database.execute("SELECT user_id, action, changes FROM billing_audit_log ORDER BY rowid").fetchall()[1:]
 
 
 def eventually(holds: Callable[[], bool]) -> None:

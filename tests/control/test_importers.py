@@ -132,6 +132,22 @@ def test_a_variable_that_is_not_set_is_named_and_its_connection_keeps_the_key_th
     assert steps(told(tmp_path, "litellm", str(files["litellm"]))) == []
 
 
+def test_a_file_cannot_name_our_own_secrets_and_have_them_sent_away(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    config = tmp_path / "foreign.yaml"
+    config.write_text(
+        "model_list:\n"
+        "  - {model_name: m, litellm_params: {model: openai/up, api_base: 'http://127.0.0.1:9/v1', api_key: os.environ/MODELYARD_ADMIN_API_KEY}}\n"
+    )
+    secret = "an-administrator-s-key-0123456789-abcdef"
+    modelyard(tmp_path, "import", "litellm", str(config), "--dry-run", code=1, MODELYARD_ADMIN_API_KEY=secret)
+    modelyard(tmp_path, *ADMINISTRATOR)
+    said = told(tmp_path, "litellm", str(config), MODELYARD_ADMIN_API_KEY=secret)
+    assert any("MODELYARD_ADMIN_API_KEY" in json.dumps(one) for one in said["left"])
+    [made] = json.loads(modelyard(tmp_path, "connections", "list", "--json"))
+    assert made["api_keys"] == []
+
+
 def test_text_that_looks_like_a_reference_is_never_filled_in(tmp_path: Path, files: Mapping[str, Path]) -> None:
     said = told(tmp_path, "localai", str(files["localai"]), HOME="the home of somebody")
     (system,) = [

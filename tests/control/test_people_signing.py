@@ -212,6 +212,13 @@ def test_who_signs_up_waits_for_approval_and_then_goes_on(town, patient):
         assert waiting.get("/api/v1/auths/").json()["role"] == "user"
 
 
+def test_who_waits_for_approval_may_sign_out(town, patient):
+    made = patient("leaving@example.com").json()
+    with town.client(made["token"]) as waiting:
+        assert waiting.post("/api/v1/auths/signout").status_code == 200
+        assert waiting.get("/api/v1/auths/").status_code == 401
+
+
 @pytest.mark.parametrize(
     "extra",
     [{"role": "admin"}, {"group_ids": ["x"]}, {"kind": "service"}, {"id": "x"}, {"is_admin": 1},

@@ -68,7 +68,7 @@ GROUPS = """
 groups: [{name: all}, {name: few, parent: all}]
 users:
   - {email: user@example.com, groups: [few], keys: [{name: main, key: "${USER_KEY}"}, {name: main, id: b, key: "${OTHER_KEY}"}]}
-models: [{id: echo, access_control: {read: {group_ids: [all]}}}, {id: lorem, name: "of $${HOME}", owner: user@example.com}]
+models: [{id: echo, access_control: {read: {group_ids: [all]}}}, {id: own, base_model_id: echo, name: "of $${HOME}", owner: user@example.com}]
 """
 
 
@@ -79,8 +79,8 @@ def test_groups_and_owners_of_the_file_give_access(upstream, data_dir, tmp_path)
     with run_yard(data_dir, environment, ("--config", str(file))) as yard:
         for key in (USER_KEY, OTHER_KEY):
             with yard.client(key) as user:
-                assert {row["id"] for row in user.get("/v1/models").json()["data"]} == {"echo", "lorem"}
-        assert yard.admin.get("/api/v1/models/model", params={"id": "lorem"}).json()["name"] == "of ${HOME}"
+                assert {row["id"] for row in user.get("/v1/models").json()["data"]} == {"echo", "own"}
+        assert yard.admin.get("/api/v1/models/model", params={"id": "own"}).json()["name"] == "of ${HOME}"
 
 
 def test_models_of_the_file_are_read_only_too(declared):

@@ -151,7 +151,7 @@ def test_a_group_that_is_neither_ones_own_nor_open_is_not_chosen() -> None:
     ],
 )
 def test_who_reads_and_who_writes_a_row(who: Principal, reads: bool, writes: bool) -> None:
-    row = ModelRow(id="m", user_id="owner", name="m", base_model_id=None, params={}, meta={})
+    row = ModelRow(id="m", user_id="owner", name="m", base_model_id="base", params={}, meta={})
     rights = [A, grant("user", "w", "write"), grant("group", "g", "write")]
     assert sharing.may_read(who, row, rights, SNAPSHOT) is reads
     assert sharing.may_write(who, row, rights) is writes

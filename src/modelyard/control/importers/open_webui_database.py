@@ -112,7 +112,7 @@ def _read(connection: sqlite3.Connection) -> Found:
             found.tables[table] = _rows(connection, table, found.columns[table])
         elif table in COUNTED:
             inner = f"SELECT 1 FROM {_quoted(table)} LIMIT {MAX_COUNTED}"  # noqa: S608 - a name from COUNTED
-            found.counts[table] = connection.execute(f"SELECT count(*) FROM ({inner})").fetchone()[0]  # noqa: S608
+            found.counts[table] = connection.execute(f"SELECT count(*) FROM ({inner})").fetchone()[0]  # noqa: S608 - as above
     for grant in found.rows("access_grant"):
         if grant.get("resource_type") == "model":
             found.grants.setdefault(str(grant.get("resource_id")), []).append(grant)
