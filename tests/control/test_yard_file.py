@@ -68,7 +68,9 @@ GROUPS = """
 groups: [{name: all}, {name: few, parent: all}]
 users:
   - {email: user@example.com, groups: [few], keys: [{name: main, key: "${USER_KEY}"}, {name: main, id: b, key: "${OTHER_KEY}"}]}
-models: [{id: echo, access_control: {read: {group_ids: [all]}}}, {id: own, base_model_id: echo, name: "of $${HOME}", owner: user@example.com}]
+models:
+  - {id: echo, access_control: {read: {group_ids: [all]}}}
+  - {id: own, base_model_id: echo, name: "of $${HOME}", owner: user@example.com}
 """
 
 
