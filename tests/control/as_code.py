@@ -27,6 +27,7 @@ settings:
   models.default: [polite]
   models.pinned: [gpt, polite]
   models.order: [polite, gpt]
+  models.fallbacks: {{"*": [gpt], polite: [gpt]}}
   arena.enabled: true
   arena.models:
     - id: blind

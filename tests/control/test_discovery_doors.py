@@ -275,7 +275,12 @@ def test_settings_are_told_as_clients_know_them_and_audited(yard):
     path = "/api/v1/configs/models"
     with settings(yard, path, DEFAULT_MODELS="echo, lorem", DEFAULT_PINNED_MODELS=["lorem", "lorem"]):
         told = yard.admin.get(path).json()
-        assert told == {"DEFAULT_MODELS": "echo,lorem", "DEFAULT_PINNED_MODELS": "lorem", "MODEL_ORDER_LIST": []}
+        assert told == {
+            "DEFAULT_MODELS": "echo,lorem",
+            "DEFAULT_PINNED_MODELS": "lorem",
+            "MODEL_ORDER_LIST": [],
+            "MODEL_FALLBACKS": {},
+        }
         assert get(yard, path="/api/v1/config").json()["default_models"] == "echo,lorem"
         mine = get(yard, USER_KEY, "/api/v1/config").json()
         assert mine["default_models"] == "echo" and mine["default_pinned_models"] is None

@@ -190,6 +190,24 @@ def test_the_fallback_model_is_tried_last(with_fallback):
         assert_openai_error(ann.post(CHAT, json=chat("nope")), 404)
 
 
+def test_a_model_may_have_fallbacks_of_its_own_and_they_win(with_fallback, upstream):
+    config = "/api/v1/configs/models"
+    assert with_fallback.admin.get(config).json()["MODEL_FALLBACKS"] == {}
+    wanted = {"anns-error-500": ["anns-cut", "spare"], "*": ["nowhere-at-all"]}
+    changed = with_fallback.admin.post(config, json={"MODEL_FALLBACKS": wanted})
+    assert changed.json()["MODEL_FALLBACKS"] == wanted, changed.text
+    try:
+        dry = {"x-modelyard-dry-run": "true"}
+        told = with_fallback.admin.post(CHAT, json=chat("anns-error-500"), headers=dry).json()
+        assert [row["model"] for row in told["candidates"]][-2:] == ["cut", "echo"]
+        with with_fallback.client(new_key(with_fallback, ANN)["key"]) as ann:
+            assert_openai_error(ann.post(CHAT, json=chat("orphan")), 503)  # the entry for all others names nothing
+        for bad in ({"a": "b"}, {"a": [1]}, ["a"], {"a": [str(number) for number in range(11)]}):
+            assert with_fallback.admin.post(config, json={"MODEL_FALLBACKS": bad}).status_code == 422, bad
+    finally:
+        with_fallback.admin.post(config, json={"MODEL_FALLBACKS": None})
+
+
 def test_the_fallback_model_is_only_for_those_who_may_use_it(with_fallback):
     with with_fallback.client(new_key(with_fallback, BEN)["key"]) as ben:
         assert_openai_error(ben.post(CHAT, json=chat("anns-error-500")), 502)

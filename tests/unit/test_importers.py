@@ -504,7 +504,7 @@ def test_settings_of_litellm_are_carried_or_named_one_by_one() -> None:
         credential_list:
           - {credential_name: shared, credential_values: {api_key: azure-secret-0123456789, api_base: "https://x.openai.azure.com"}}
         environment_variables: {BASE: "http://a/v1", KEY: key-of-the-file-0123456789, OTHER: other-secret-0123456789}
-        litellm_settings: {drop_params: true, request_timeout: 10, fallbacks: [{a: [d]}], success_callback: [langfuse]}
+        litellm_settings: {drop_params: true, request_timeout: 10, fallbacks: [{a: [d]}, nonsense], default_fallbacks: [e], success_callback: [langfuse]}
         router_settings: {routing_strategy: simple-shuffle, model_group_alias: {alias: a, lost: z, hid: {model: d, hidden: true}},
           redis_password: redis-secret-0123456789, timeout: 30}
         general_settings: {master_key: sk-master-0123456789-0123456789-0123, database_url: "postgresql://u:secret@h/d",
@@ -521,7 +521,7 @@ def test_settings_of_litellm_are_carried_or_named_one_by_one() -> None:
     assert found["litellm x.openai.azure.com"]["api_keys"] == ["${LITELLM_AZURE_KEY}"]
     assert "model_ids" not in found["litellm api.openai.com"]
     assert set(models(carried)) == {"a", "d", "alias", "hid"}
-    assert carried.yard.settings == {"models.default": ["a"]}
+    assert carried.yard.settings == {"models.default": ["a"], "models.fallbacks": {"a": ["d"], "*": ["e"]}}
     (service,) = carried.yard.users
     assert (service.kind, service.role, service.keys[0].key) == ("service", "user", "${LITELLM_MASTER_KEY}")
     assert carried.secrets["KEY"] == "key-of-the-file-0123456789"
@@ -531,7 +531,7 @@ def test_settings_of_litellm_are_carried_or_named_one_by_one() -> None:
         "model_list[1].litellm_params.model", "model_list[2].litellm_params.model", "model_list[3].litellm_params.api_version",
         "model_list[4].litellm_params.api_base", "model_list[5].model_name", "model_list[6]",
         "router_settings.model_group_alias.lost", "router_settings.model_group_alias.hid.hidden",
-        "router_settings.redis_password", "litellm_settings.drop_params", "litellm_settings.fallbacks",
+        "router_settings.redis_password", "litellm_settings.drop_params", "litellm_settings.fallbacks[1]",
         "litellm_settings.success_callback", "general_settings.database_url", "general_settings.master_key",
         "environment_variables.OTHER",
     }  # fmt: skip

@@ -33,7 +33,7 @@ from modelyard.gateway.relay import OpenStream, Relay, how_cancelled, open_strea
 from modelyard.gateway.stored import StoredResponses
 from modelyard.gateway.upstream_errors import cleaned, problem_of
 from modelyard.policy.access import in_scope, may_use
-from modelyard.policy.routing import REFUSED_CREDENTIAL, RETRYABLE_STATUS, Strategy
+from modelyard.policy.routing import REFUSED_CREDENTIAL, RETRYABLE_STATUS, Strategy, fallbacks
 from modelyard.upstream.client import Answer, Client
 
 # A whole answer is held in memory until its usage is read.
@@ -160,7 +160,7 @@ class Pipeline:
         return estimated(request, call.id)
 
     def _route(self, call: Call, principal: Principal, model: Model, snapshot: Snapshot) -> list[Attempt]:
-        """What is tried, in this order; the fallback model's targets last, with its own preset over the request.
+        """What is tried, in this order; the fallback models' targets last, each with its own preset over the request.
 
         Nothing, for a count of tokens that no target can make.
         """
@@ -170,14 +170,15 @@ class Pipeline:
         if model.preset is not None:
             # The preset may bound the output, which is what the limits reserve.
             call.head = call.operation.read_head(asked.fields()[0])
-        fallback = find(snapshot, snapshot.fallback_model) if snapshot.fallback_model else None
-        if (
-            fallback is not None
-            and fallback is not model
-            and in_scope(principal, fallback, snapshot)
-            and may_use(principal, fallback, snapshot)
-        ):
-            attempts += self._attempts(Asked(call, fallback, principal), draw)
+        for name in fallbacks(snapshot, model.id):
+            fallback = find(snapshot, name)
+            if (
+                fallback is not None
+                and fallback is not model
+                and in_scope(principal, fallback, snapshot)
+                and may_use(principal, fallback, snapshot)
+            ):
+                attempts += self._attempts(Asked(call, fallback, principal), draw)
         if not attempts and not (call.operation.family == COUNT and model.targets):
             raise _nowhere(call, model)
         return attempts

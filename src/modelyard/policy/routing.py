@@ -2,7 +2,11 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from modelyard.canonical.snapshot import Target
+from modelyard.canonical.snapshot import Snapshot, Target
+
+# The setting that names fallbacks (`control.settings.table`), and its entry for all other models.
+FALLBACKS = "models.fallbacks"
+EVERY_MODEL = "*"
 
 Strategy = Callable[[Sequence[Target], float], Sequence[Target]]
 
@@ -12,6 +16,19 @@ RETRYABLE_STATUS = frozenset({404, 408, 409, 429, 500, 502, 503, 504, 529})
 
 # Upstreams that refuse our credential: the caller's own request is not at fault, another key may be accepted.
 REFUSED_CREDENTIAL = frozenset({401, 403})
+
+
+def fallbacks(snapshot: Snapshot, model_id: str) -> Sequence[str]:
+    """The names of the models that are tried when every target of this one has failed, in order.
+
+    Those of the model itself, else those for all models (`*`), else the one of FALLBACK_MODEL.
+    """
+    known = snapshot.settings.get(FALLBACKS)
+    if known:
+        found: Sequence[str] = known.get(model_id) or known.get(EVERY_MODEL) or ()
+        if found:
+            return found
+    return (snapshot.fallback_model,) if snapshot.fallback_model else ()
 
 
 def by_priority(targets: Sequence[Target], draw: float) -> Sequence[Target]:

@@ -7,21 +7,20 @@ from modelyard.control.importers.carried import Collector
 from modelyard.control.settings import table
 from modelyard.control.yard.document import YardKey, YardUser
 from modelyard.policy.credentials import MIN_KEY_LENGTH, sendable_key
+from modelyard.policy.routing import EVERY_MODEL
 
 # The account that holds the master key's successor. It may call models and nothing else.
 ACCOUNT = "litellm@import.local"
 _ENVIRONMENT = "os.environ/"
 
-_FALLBACK = "there is one fallback model for all here: set FALLBACK_MODEL"
+_FALLBACK = "a fallback here does not ask why the first model failed: set models.fallbacks"
 _LOGGING = "calls are in the usage report and the log"
 _STORE = "one database holds everything here"
 _CACHE = "answers are not kept"
 _RETRY = "before the first byte a call goes on to the next key, host or fallback model by itself"
 _LIMITS = "limits are set at each key: modelyard keys create"
 _WHY: Mapping[str, str] = {
-    **dict.fromkeys(
-        ("fallbacks", "default_fallbacks", "context_window_fallbacks", "content_policy_fallbacks"), _FALLBACK
-    ),
+    **dict.fromkeys(("context_window_fallbacks", "content_policy_fallbacks"), _FALLBACK),
     **dict.fromkeys(("success_callback", "failure_callback", "callbacks", "service_callbacks", "set_verbose"), _LOGGING),
     **dict.fromkeys(("database_url", "redis_host", "redis_port", "redis_password", "redis_url", "store_model_in_db"), _STORE),
     **dict.fromkeys(("cache", "cache_params", "cache_responses", "cache_kwargs"), _CACHE),
@@ -41,6 +40,11 @@ _WHY: Mapping[str, str] = {
 _SAID = {
     ("router_settings", "model_group_alias"),
     ("router_settings", "timeout"),
+    *(
+        (section, name)
+        for section in ("litellm_settings", "router_settings")
+        for name in ("fallbacks", "default_fallbacks")
+    ),
     ("litellm_settings", "request_timeout"),
     ("general_settings", "master_key"),
     ("general_settings", "completion_model"),
@@ -65,11 +69,32 @@ def leave_settings(collector: Collector, config: Mapping[str, Any], used: Collec
     general = general if isinstance(general, Mapping) else {}
     if isinstance(general.get("completion_model"), str):
         collector.yard.settings[table.DEFAULT_MODELS] = [general["completion_model"]]
+    _add_fallbacks(collector, config)
     _add_key(collector, config, general.get("master_key"))
     environment = config.get("environment_variables")
     for name in environment if isinstance(environment, Mapping) else ():
         if name not in used and name not in collector.secrets:
             collector.leave(f"environment_variables.{name}", "", "nothing that was carried refers to it")
+
+
+def _add_fallbacks(collector: Collector, config: Mapping[str, Any]) -> None:
+    """`fallbacks: [{model: [others]}]` and `default_fallbacks: [others]`, in either section."""
+    found: dict[str, list[str]] = {}
+    for section in ("litellm_settings", "router_settings"):
+        content = config.get(section)
+        settings: Mapping[str, Any] = content if isinstance(content, Mapping) else {}
+        for name in ("fallbacks", "default_fallbacks"):
+            told = settings.get(name)
+            entries = [{EVERY_MODEL: told}] if name == "default_fallbacks" and told else told or []
+            for place, entry in enumerate(entries if isinstance(entries, list) else [entries]):
+                for model, others in entry.items() if isinstance(entry, Mapping) else [("", entry)]:
+                    names = [one for one in others if isinstance(one, str)] if isinstance(others, list) else []
+                    if isinstance(model, str) and model and names:
+                        found.setdefault(model, []).extend(one for one in names if one not in found.get(model, ()))
+                    else:
+                        collector.leave(f"{section}.{name}[{place}]", entry, "it names no model with a list of others")
+    if found:
+        collector.yard.settings[table.FALLBACKS] = found
 
 
 def _add_key(collector: Collector, config: Mapping[str, Any], master_key: Any) -> None:

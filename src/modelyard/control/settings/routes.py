@@ -28,6 +28,7 @@ MODELS = {
     "DEFAULT_MODELS": table.DEFAULT_MODELS,
     "DEFAULT_PINNED_MODELS": table.PINNED_MODELS,
     "MODEL_ORDER_LIST": table.MODEL_ORDER,
+    "MODEL_FALLBACKS": table.FALLBACKS,
 }
 CONNECTIONS = {
     "ENABLE_DIRECT_CONNECTIONS": table.DIRECT_CONNECTIONS,
@@ -41,20 +42,30 @@ ARENA = {
 
 @routes.get("/configs/models")
 async def model_settings(context: Administrator) -> ModelSettings:
-    """Default, pinned and ordered models."""
+    """Default, pinned and ordered models, and what is tried after which."""
     in_force = _in_force(context)
     return ModelSettings(
         DEFAULT_MODELS=_joined(in_force[table.DEFAULT_MODELS]),
         DEFAULT_PINNED_MODELS=_joined(in_force[table.PINNED_MODELS]),
         MODEL_ORDER_LIST=in_force[table.MODEL_ORDER],
+        MODEL_FALLBACKS=in_force[table.FALLBACKS],
     )
 
 
 @routes.post("/configs/models")
 async def change_model_settings(form: ModelSettingsForm, context: Administrator) -> ModelSettings:
     """Change default, pinned and ordered models. null is none."""
-    await _put(context, MODELS, {name: _listed(value) for name, value in _given(form).items() if name in MODELS})
+    await _put(context, MODELS, _model_values(_given(form)))
     return await model_settings(context)
+
+
+def _model_values(given: Mapping[str, Any]) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        name: _listed(given[name]) for name in MODELS if name in given and name != "MODEL_FALLBACKS"
+    }
+    if "MODEL_FALLBACKS" in given:
+        values["MODEL_FALLBACKS"] = given["MODEL_FALLBACKS"] or {}
+    return values
 
 
 @routes.get("/configs/connections")

@@ -16,6 +16,7 @@ class ModelSettings(BaseModel):
     DEFAULT_MODELS: str | None
     DEFAULT_PINNED_MODELS: str | None
     MODEL_ORDER_LIST: list[str]
+    MODEL_FALLBACKS: dict[str, list[str]]
 
 
 class ModelSettingsForm(BaseModel):
@@ -29,6 +30,9 @@ class ModelSettingsForm(BaseModel):
     DEFAULT_MODELS: Ids = Field(None, max_length=1_000_000)
     DEFAULT_PINNED_MODELS: Ids = Field(None, max_length=1_000_000)
     MODEL_ORDER_LIST: Ids = Field(None, max_length=1_000_000)
+    MODEL_FALLBACKS: dict[str, list[str]] | None = Field(
+        None, max_length=10_000, description="Model id, or * for all others, to those that are tried after it"
+    )
     DEFAULT_MODEL_METADATA: Nothing = Field(None, description="Must be null or empty")
     DEFAULT_MODEL_PARAMS: Nothing = Field(None, description="Must be null or empty")
 

@@ -13,6 +13,7 @@ from modelyard.policy.permissions import PERMISSIONS
 
 MAX_ID = 256
 MAX_IDS = 10_000
+MAX_FALLBACKS = 10
 MAX_ARENA_MODELS = 100
 MAX_ARENA_BYTES = 1024 * 1024
 FILTER_MODES = ("include", "exclude")
@@ -136,11 +137,23 @@ def _check_access(meta: Mapping[str, Any]) -> None:
 
 
 # How each setting's value is checked, and brought into the form that is kept.
+def _fallbacks(value: Any) -> dict[str, list[str]]:
+    """Model id to the ids that are tried after it, in order."""
+    if not isinstance(value, Mapping) or len(value) > MAX_IDS:
+        raise Wrong("must be an object of model ids, each with the list of those that are tried after it.")
+    names = _ids(list(value))
+    found = {name: _ids(value[name]) for name in names}
+    if any(len(others) > MAX_FALLBACKS for others in found.values()):
+        raise Wrong(f"names more than {MAX_FALLBACKS} models after one.")
+    return {name: others for name, others in found.items() if others}
+
+
 CHECKS: Mapping[str, Callable[[Any], Any]] = {
     table.PERMISSIONS: _permissions,
     table.DEFAULT_MODELS: _ids,
     table.PINNED_MODELS: _ids,
     table.MODEL_ORDER: _ids,
+    table.FALLBACKS: _fallbacks,
     table.ARENA_ENABLED: _truth,
     table.ARENA_MODELS: _arena_models,
     table.DIRECT_CONNECTIONS: _truth,

@@ -3,10 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
+from modelyard.policy import routing
+
 PERMISSIONS = "permissions"  # {path: bool}: the defaults of `policy.permissions` that were changed
 DEFAULT_MODELS = "models.default"  # [model id]
 PINNED_MODELS = "models.pinned"  # [model id]
 MODEL_ORDER = "models.order"  # [model id]
+FALLBACKS = routing.FALLBACKS  # {model id, or "*" for all others: [model id]}
 ARENA_ENABLED = "arena.enabled"  # bool
 ARENA_MODELS = (
     "arena.models"  # [{id, name, meta: {description?, profile_image_url?, model_ids?, filter_mode?, access_control?}}]
@@ -22,6 +25,7 @@ INITIAL: Mapping[str, Any] = {
     DEFAULT_MODELS: [],
     PINNED_MODELS: [],
     MODEL_ORDER: [],
+    FALLBACKS: {},
     ARENA_ENABLED: False,
     ARENA_MODELS: [],
     DIRECT_CONNECTIONS: False,

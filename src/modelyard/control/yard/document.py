@@ -58,6 +58,11 @@ SETTINGS: dict[str, dict[str, Any]] = {
     table.DEFAULT_MODELS: {**_IDS, "description": "Ids of the models that a new chat begins with"},
     table.PINNED_MODELS: {**_IDS, "description": "Ids of the models that are pinned for everyone"},
     table.MODEL_ORDER: {**_IDS, "description": "Ids in the order in which lists show the models"},
+    table.FALLBACKS: {
+        "type": "object",
+        "additionalProperties": _IDS,
+        "description": "Model id, or * for all others, to the ids that are tried after it",
+    },
     table.ARENA_ENABLED: {**_TRUTH, "description": "Show the entries of arena.models"},
     table.ARENA_MODELS: {"type": "array", "items": {"type": "object"}},
     table.DIRECT_CONNECTIONS: {**_TRUTH, "description": "Told to clients: they may connect to a backend by themselves"},
