@@ -20,7 +20,7 @@ from modelyard.app import Modelyard
 from modelyard.control.discovery import find_local
 from modelyard.control.people.service import ensure_administrator
 from modelyard.control.setup import service as setup
-from modelyard.control.transaction import Changes, Touched
+from modelyard.control.transaction import Changes, unserved
 from modelyard.core import log
 from modelyard.settings import Settings, SettingsError
 from modelyard.stores import open_stores
@@ -62,7 +62,7 @@ async def _prepare(settings: Settings) -> str | None:
     stores = open_stores(settings)
     try:
         await stores.migrate()
-        changes = Changes(stores.database, stores.seal.chain_keys[0], _nothing)
+        changes = Changes(stores.database, stores.seal.chain_keys[0], unserved)
         if settings.admin_email and settings.admin_password:
             await ensure_administrator(changes, email=settings.admin_email, password=settings.admin_password)
         if not await setup.needed(stores.database) or settings.admin_api_key is not None:
@@ -76,10 +76,6 @@ async def _prepare(settings: Settings) -> str | None:
         return await setup.new_link(changes, stores.seal)
     finally:
         await stores.close()
-
-
-async def _nothing(touched: Touched) -> None:
-    """Nobody serves yet, so there is nothing to publish to."""
 
 
 def _listen(settings: Settings) -> socket.socket:

@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy.exc import ArgumentError
 
 from modelyard.canonical.records import Declared
-from modelyard.control.transaction import Changes, Touched, begin_chain
+from modelyard.control.transaction import Changes, begin_chain, unserved
 from modelyard.core.seal import Seal
 from modelyard.db import migrate
 from modelyard.db.engine import Database, Unreachable, parse_url, sqlite_url
@@ -45,17 +45,13 @@ class Stores:
                 raise _wrong_url(f"the database cannot be reached ({error})") from None
         backups = self.settings.data_dir / "backups"
         moved = await migrate.upgrade(self.database, migrate.MAIN, backups)
-        await begin_chain(Changes(self.database, self.seal.chain_keys[0], _nothing))
+        await begin_chain(Changes(self.database, self.seal.chain_keys[0], unserved))
         return await migrate.upgrade(self.ledger, migrate.LEDGER, backups) or moved
 
     async def close(self) -> None:
         await self.database.close()
         if self.ledger is not self.database:
             await self.ledger.close()
-
-
-async def _nothing(touched: Touched) -> None:
-    """Nobody serves yet, so there is nothing to publish to."""
 
 
 def open_stores(settings: Settings) -> Stores:

@@ -21,7 +21,7 @@ from modelyard.core.errors import Kind, Problem
 
 if TYPE_CHECKING:
     from modelyard.canonical.records import ConnectionRow, UserRow
-    from modelyard.control.transaction import Changes, Touched
+    from modelyard.control.transaction import Changes
     from modelyard.db.engine import Database
     from modelyard.db.migrate import Line
     from modelyard.settings import Settings
@@ -114,7 +114,7 @@ async def opened(settings: "Settings", *, make: bool = False) -> AsyncIterator[S
 
     Raises Problem that says what to do otherwise; then nothing was written.
     """
-    from modelyard.control.transaction import Changes
+    from modelyard.control.transaction import Changes, unserved
     from modelyard.stores import open_stores
 
     async with untouched(settings) as stores:
@@ -130,13 +130,9 @@ async def opened(settings: "Settings", *, make: bool = False) -> AsyncIterator[S
         if state is State.ABSENT:
             await stores.migrate()
             note(f"A new database was made ({place(settings)}).")
-        yield Session(stores=stores, changes=Changes(stores.database, stores.seal.chain_keys[0], _nothing))
+        yield Session(stores=stores, changes=Changes(stores.database, stores.seal.chain_keys[0], unserved))
     finally:
         await stores.close()
-
-
-async def _nothing(touched: "Touched") -> None:
-    """No snapshot is served here; running servers follow the publication's version."""
 
 
 @asynccontextmanager

@@ -122,6 +122,10 @@ class Changes:
             await self._refresh(touched)
 
 
+async def unserved(touched: Touched) -> None:
+    """The `refresh` of a process that serves nothing: those that do follow `publication_log` by themselves."""
+
+
 async def begin_chain(changes: Changes) -> None:
     """Write the first entry of the audit log's chain, unless there is one: from then on no log is without."""
     async with changes.database.read() as connection:

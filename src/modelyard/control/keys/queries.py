@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import RowMapping, and_, func, insert, or_, select, update
+from sqlalchemy import RowMapping, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from modelyard.canonical.records import CredentialRow
@@ -28,13 +28,6 @@ def row_of(found: RowMapping) -> CredentialRow:
         expires_at=found["expires_at"],
         created_at=found["created_at"],
     )
-
-
-async def live(connection: AsyncConnection, now: int) -> list[CredentialRow]:
-    """Keys that are not revoked, also those that have expired not long ago: their callers are told why they fail."""
-    still_told = or_(api_keys.c.expires_at.is_(None), api_keys.c.expires_at > now - TOLD_SECONDS)
-    found = await connection.execute(select(api_keys).where(and_(api_keys.c.revoked_at.is_(None), still_told)))
-    return [row_of(row) for row in found.mappings()]
 
 
 async def number_of(connection: AsyncConnection, user_id: str, now: int) -> int:

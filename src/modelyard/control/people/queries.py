@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, RowMapping, and_, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from modelyard.canonical.records import CredentialRow, GroupRow, UserRow
+from modelyard.canonical.records import GroupRow, UserRow
 from modelyard.canonical.snapshot import ADMIN
 from modelyard.db.schema import grants, groups, memberships, models, responses, sessions, users
 
@@ -120,13 +120,6 @@ async def grants_to(connection: AsyncConnection, principal_type: str, principal_
         .order_by(*columns)
     )
     return found.mappings().all()
-
-
-async def live_sessions(connection: AsyncConnection, now: int) -> list[CredentialRow]:
-    """Sessions that have not expired."""
-    columns = (sessions.c.id, sessions.c.user_id, sessions.c.digest, sessions.c.expires_at, sessions.c.created_at)
-    found = await connection.execute(select(*columns).where(sessions.c.expires_at > now))
-    return [CredentialRow(**row, kind="session") for row in found.mappings()]
 
 
 async def sessions_of(connection: AsyncConnection, user_id: str, now: int) -> list[SessionRow]:
