@@ -146,7 +146,7 @@ class Modelyard:
         )
         calls = Calls(pipeline, published, stores.seal, settings.max_body_bytes)
         throttle = SignInThrottle()
-        self._management = management.Management(
+        manage = management.Management(
             management.build(default_timeouts(settings), throttle), control, settings.max_body_bytes
         )
         self.front = _front(
@@ -158,7 +158,7 @@ class Modelyard:
                 calls, published, control.connections, lambda: self._discovery.offers, self._discovery.refresh
             ),
             Pages(control, throttle),
-            self._management,
+            manage,
             operations,
         )
 
@@ -175,7 +175,6 @@ class Modelyard:
         self._background.start("discover models", self._discover)
         self._background.start("forget old responses", self._responses.run)
         self._background.start("load and unload models", self._lifecycle.run)
-        self._background.start("prepare the management API", self._management.prepare)
         try:
             async with asyncio.timeout(FIRST_DISCOVERY_SECONDS):
                 await self._first_discovery.wait()

@@ -129,11 +129,14 @@ class Management:
         self._app = app
         self._control = control
         self._max_body_bytes = max_body_bytes
+        self._preparing: asyncio.Future[Any] | None = None
 
-    async def prepare(self) -> None:
+    async def _prepared(self) -> None:
         """FastAPI puts its routes and its document together at the first request, which would hold every stream for half a
-        second: done once, in a thread."""
-        await asyncio.to_thread(self._app.openapi)
+        second: done in a thread, and not before somebody manages, because it takes memory too."""
+        if self._preparing is None:
+            self._preparing = asyncio.ensure_future(asyncio.to_thread(self._app.openapi))
+        await asyncio.shield(self._preparing)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request_id = ids.call_id()
@@ -162,6 +165,7 @@ class Management:
                 return
             except ClientLeft:
                 return
+            await self._prepared()
             await self._app(scope, _replay(body, receive), with_request_id)
         except Exception as error:  # noqa: BLE001 - FastAPI has answered 500 already unless the answer had not begun
             _log.exception("a management request failed", request=request_id, error=type(error).__name__)
