@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from modelyard.canonical.endpoint import Timeouts
 from modelyard.canonical.records import ConnectionRow
-from modelyard.control.discovery import LIST_SECONDS, ListFailed
+from modelyard.control.discovery import LIST_SECONDS, SHORTEST_SECRET, ListFailed
 from modelyard.control.snapshot.compile import compile_connection, request_headers
 from modelyard.core import raw
 from modelyard.core.errors import Problem
@@ -17,8 +17,6 @@ from modelyard.upstream.client import Client
 VERSION_PATH = "/api/version"
 MAX_VERSION_BYTES = 64 * 1024
 MAX_VERSION_LENGTH = 100
-# Of a secret that is looked for in an answer: a shorter one would be found in innocent text.
-SHORTEST_SECRET = 8
 
 Json = TypeVar("Json")
 
