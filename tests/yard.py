@@ -18,7 +18,7 @@ from tests.servers import free_port
 ADMIN_KEY = "admin-key-of-the-tests-0123456789abcdef"
 START_SECONDS = 30.0
 # Nothing of the machine's own settings reaches a server under test.
-KEPT = ("PATH", "HOME", "LANG", "SSL_CERT_FILE", "VIRTUAL_ENV", "TMPDIR")
+KEPT = ("PATH", "HOME", "LANG", "SSL_CERT_FILE", "VIRTUAL_ENV", "TMPDIR", "PYTHONPATH")
 
 
 class Yard:

@@ -15,10 +15,10 @@ from modelyard.api import management
 from modelyard.api.calls import Calls
 from modelyard.api.catalogue import CatalogueDoors
 from modelyard.api.front import Door, Front, framed, renamed
+from modelyard.api.interface import ASSETS, Interface
 from modelyard.api.ollama import OllamaDoors
 from modelyard.api.openai import PREFIX, OpenAIDoors, numbered
 from modelyard.api.ops import CallMetrics, Operations
-from modelyard.api.pages import STYLE, Pages
 from modelyard.canonical.snapshot import Limits, Published
 from modelyard.control.context import Control
 from modelyard.control.discovery import Discovery
@@ -145,7 +145,7 @@ class Modelyard:
             metrics_enabled=settings.enable_metrics,
         )
         calls = Calls(pipeline, published, stores.seal, settings.max_body_bytes)
-        throttle = SignInThrottle()
+        throttle = SignInThrottle(workers)
         manage = management.Management(
             management.build(default_timeouts(settings), throttle), control, settings.max_body_bytes
         )
@@ -157,7 +157,7 @@ class Modelyard:
             CatalogueDoors(
                 calls, published, control.connections, lambda: self._discovery.offers, self._discovery.refresh
             ),
-            Pages(control, throttle),
+            Interface(),
             manage,
             operations,
         )
@@ -240,7 +240,7 @@ def _front(
     openai: OpenAIDoors,
     ollama: OllamaDoors,
     catalogue: CatalogueDoors,
-    pages: Pages,
+    interface: Interface,
     manage: management.Management,
     operations: Operations,
 ) -> Front:
@@ -259,9 +259,8 @@ def _front(
             "/health": operations.health,
             "/ready": operations.readiness,
             "/metrics": operations.metrics,
-            "/": pages.home,
-            "/setup": pages.set_up,
-            STYLE: pages.style,
+            "/": interface.page,
+            **dict.fromkeys(interface.names, interface.asset),
         },
         prefixes={
             PREFIX: openai.rest,
@@ -270,8 +269,9 @@ def _front(
             "/openai/models/": numbered(framed(manage), below_openai),
             "/openai/responses/": below_openai,
             "/openai/": openai.passthrough,
+            ASSETS: interface.asset,
         },
-        rest=manage,
+        rest=interface.or_else(manage),
         hosts=_hosts(settings),
         base_path=settings.base_path,
     )

@@ -12,6 +12,7 @@ _IGNORED = {
     ".git", ".venv", "__pycache__", "dist", "build", "data", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis",
     ".import_linter_cache", ".peers", "node_modules",
 }  # fmt: skip
+_BUILT = SRC / "api" / "static"
 _BINARY = {".png", ".ico", ".gguf", ".woff2", ".pyc", ".gz", ".db", ".lock"}
 
 
@@ -30,6 +31,8 @@ def text_files() -> Iterator[tuple[str, str]]:
     for path in sorted(ROOT.rglob("*")):
         parts = path.relative_to(ROOT).parts
         if _IGNORED.intersection(parts) or any(part.endswith(".egg-info") for part in parts):
+            continue
+        if path.is_relative_to(_BUILT):
             continue
         if path.is_file() and path.suffix not in _BINARY and path.name != ".env":
             yield path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8")

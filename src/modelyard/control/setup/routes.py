@@ -5,13 +5,20 @@ from fastapi import APIRouter, Request, Response
 from modelyard.control.context import Parts
 from modelyard.control.people.routes import address_of, set_cookie
 from modelyard.control.people.throttle import SignInThrottle
+from modelyard.control.settings import table
 from modelyard.control.setup import service
-from modelyard.control.setup.schemas import SetUp, SetUpDone
+from modelyard.control.setup.schemas import Doors, SetUp, SetUpDone
 
 
 def router(throttle: SignInThrottle) -> APIRouter:
     """The one route; guessing is slowed down together with sign-in."""
     routes = APIRouter(tags=["setup"])
+
+    @routes.get("/setup")
+    async def doors(parts: Parts) -> Doors:
+        """Which way in there is for somebody without an account."""
+        needed = await service.needed(parts.database) and not parts.declared.credentials
+        return Doors(needed=needed, sign_up=bool(parts.published.snapshot.settings[table.SIGN_UP_ENABLED]))
 
     @routes.post("/setup")
     async def set_up(form: SetUp, request: Request, response: Response, parts: Parts) -> SetUpDone:

@@ -5,6 +5,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from modelyard.control.people.schemas import Session
 
 
+class Doors(BaseModel):
+    """What a stranger may be told: which way in there is."""
+
+    needed: bool = Field(description="There is no administrator yet: the setup link makes the first")
+    sign_up: bool = Field(description="Accounts can be made at /api/v1/auths/signup")
+
+
 class SetUp(BaseModel):
     model_config = ConfigDict(extra="forbid")
 

@@ -1,0 +1,40 @@
+"""A real browser in front of a real server with a real llama.cpp behind it."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.engine import Engine
+from tests.interface.browser import launch, opened, sign_in
+from tests.yard import Yard, run_yard
+
+EMAIL = "admin@example.com"
+PASSWORD = "correct horse battery staple"
+ADMINISTRATOR = {"MODELYARD_ADMIN_EMAIL": EMAIL, "MODELYARD_ADMIN_PASSWORD": PASSWORD}
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One Chromium for all tests of a process; every page has a profile of its own."""
+    with sync_playwright() as playwright:
+        running = launch(playwright)
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="module")
+def house(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
+    """A server with an administrator (EMAIL, PASSWORD) and llama.cpp connected from the environment: model `tiny-llama`.
+    `house.admin` is a client of its API."""
+    environment = {**ADMINISTRATOR, "OPENAI_API_BASE_URL": engine.base_url}
+    with run_yard(tmp_path_factory.mktemp("house") / "data", environment) as running:
+        yield running
+
+
+@pytest.fixture
+def page(browser: Browser, house: Yard) -> Iterator[Page]:
+    """A page of the administrator, signed in."""
+    with opened(browser, house.url) as page:
+        sign_in(page, EMAIL, PASSWORD)
+        yield page

@@ -1,0 +1,56 @@
+/** The management API, typed by its own OpenAPI document (`schema.d.ts` is generated: `make client`). */
+import createClient, { type Middleware } from "openapi-fetch";
+import { root } from "$app/place";
+import { session } from "$app/session.svelte";
+import { Problem, problemOf } from "./problem";
+import type { components, paths } from "./schema";
+
+export type Schemas = components["schemas"];
+
+/** An answer that is not a success becomes a Problem, so that no caller can overlook it. */
+const problems: Middleware = {
+  async onResponse({ response }) {
+    if (response.ok) return undefined;
+    const text = await response.text();
+    throw refused(response, parsed(text));
+  },
+  onError({ error }) {
+    if (error instanceof Problem || (error instanceof DOMException && error.name === "AbortError")) return undefined;
+    return new Problem(0, "The server did not answer. It may be starting again, or the network is away.");
+  },
+};
+
+export const api = createClient<paths>({ baseUrl: root, fetch: (request) => fetch(request) });
+api.use(problems);
+
+/** The body of a call that must have one: `await body(api.GET("/api/v1/keys"))`. */
+export async function body<T>(call: Promise<{ data?: T }>): Promise<T> {
+  return (await call).data as T;
+}
+
+/** A request outside the management API: model calls, lists, downloads. Raises Problem. */
+export async function send(path: string, init?: RequestInit): Promise<Response> {
+  let response: Response;
+  try {
+    response = await fetch(root + path, init);
+  } catch (error) {
+    if (error instanceof DOMException && error.name === "AbortError") throw error;
+    throw new Problem(0, "The server did not answer. It may be starting again, or the network is away.");
+  }
+  if (!response.ok) throw refused(response, parsed(await response.text()));
+  return response;
+}
+
+function refused(response: Response, told: unknown): Problem {
+  // The sign-in form answers 401 itself; any other means that the session has ended.
+  if (response.status === 401 && !response.url.endsWith("/auths/signin")) session.ended();
+  return problemOf(response, told);
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return text;
+  }
+}

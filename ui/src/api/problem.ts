@@ -1,0 +1,52 @@
+/** Why a request did not succeed, as one kind of error for every page. */
+
+/** What a fault of one field of a form looks like in a 422 answer of the management API. */
+interface FieldFault {
+  loc?: (string | number)[];
+  msg?: string;
+}
+
+export class Problem extends Error {
+  /** HTTP status; 0 when no answer came at all. */
+  readonly status: number;
+  /** Messages by the dotted name of the form's field, such as `limits.rpm`. */
+  readonly fields: Record<string, string>;
+  /** By which the server's log knows the request. */
+  readonly requestId: string | null;
+
+  constructor(status: number, message: string, fields: Record<string, string> = {}, requestId: string | null = null) {
+    super(message);
+    this.name = "Problem";
+    this.status = status;
+    this.fields = fields;
+    this.requestId = requestId;
+  }
+}
+
+/** The problem that an answer tells of, in whichever dialect it was refused. */
+export function problemOf(response: Response, body: unknown): Problem {
+  const requestId = response.headers.get("x-request-id");
+  const fields: Record<string, string> = {};
+  let message = response.statusText || `HTTP ${response.status}`;
+  const detail = told(body);
+  if (typeof detail === "string") message = detail;
+  else if (Array.isArray(detail)) {
+    for (const fault of detail as FieldFault[]) {
+      const name = (fault.loc ?? []).filter((part) => part !== "body" && part !== "query").join(".");
+      fields[name] = fault.msg ?? "";
+    }
+    message = Object.entries(fields)
+      .map(([name, fault]) => (name ? `${name}: ${fault}` : fault))
+      .join("; ");
+  }
+  return new Problem(response.status, message, fields, requestId);
+}
+
+function told(body: unknown): unknown {
+  if (typeof body === "string" && body) return body;
+  if (typeof body !== "object" || body === null) return undefined;
+  const { detail, error } = body as { detail?: unknown; error?: unknown };
+  if (detail !== undefined) return detail;
+  if (typeof error === "object" && error !== null) return (error as { message?: unknown }).message;
+  return error;
+}

@@ -1,0 +1,36 @@
+/** Addresses and the page behind each. A page is loaded when it is first opened. Ids travel in the query (`?id=`), because
+ * those of models contain slashes. */
+import { createRouter } from "sv-router";
+import { session } from "./session.svelte";
+
+export const { p, navigate, isActive, route, preload } = createRouter({
+  "/": {
+    "/": () => import("$pages/overview/Overview.svelte"),
+    hooks: {
+      async beforeLoad({ pathname }) {
+        if (pathname !== "/") return;
+        throw await navigate(session.isAdministrator ? "/overview" : "/playground", { replace: true });
+      },
+    },
+  },
+  "/overview": () => import("$pages/overview/Overview.svelte"),
+  "/welcome": () => import("$pages/welcome/Welcome.svelte"),
+  "/playground": () => import("$pages/playground/Playground.svelte"),
+  "/models": () => import("$pages/models/Models.svelte"),
+  "/models/deleted": () => import("$pages/models/Deleted.svelte"),
+  "/models/import": () => import("$pages/models/Import.svelte"),
+  "/models/new": () => import("$pages/editor/Editor.svelte"),
+  "/models/edit": () => import("$pages/editor/Editor.svelte"),
+  "/models/history": () => import("$pages/editor/History.svelte"),
+  "/connections": () => import("$pages/connections/Connections.svelte"),
+  "/keys": () => import("$pages/keys/Keys.svelte"),
+  "/people": () => import("$pages/people/People.svelte"),
+  "/people/groups": () => import("$pages/people/Groups.svelte"),
+  "/people/permissions": () => import("$pages/people/Permissions.svelte"),
+  "/account": () => import("$pages/account/Account.svelte"),
+  "/audit": () => import("$pages/audit/Audit.svelte"),
+  "/settings": () => import("$pages/settings/Settings.svelte"),
+  "/yard": () => import("$pages/yard/Yard.svelte"),
+  "/reference": () => import("$pages/reference/Reference.svelte"),
+  "*": () => import("./NotFound.svelte"),
+});
