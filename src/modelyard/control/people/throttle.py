@@ -13,9 +13,13 @@ MAX_ENTRIES = 10_000
 
 
 class SignInThrottle:
-    """Counts attempts per account and per address. Waits double from two seconds up to five minutes."""
+    """Counts attempts per account and per address. Waits double from two seconds up to five minutes.
 
-    def __init__(self) -> None:
+    Each of several workers counts for itself and gives out its part of the free attempts.
+    """
+
+    def __init__(self, workers: int = 1) -> None:
+        self._free = -(-FREE_ATTEMPTS // workers)
         self._attempts: OrderedDict[str, tuple[int, float]] = OrderedDict()
 
     def attempt(self, *subjects: str) -> None:
@@ -27,9 +31,9 @@ class SignInThrottle:
         moment = time.monotonic()
         for subject in subjects:
             count, last = self._attempts.get(subject, (0, 0.0))
-            if count < FREE_ATTEMPTS or moment - last > FORGET_SECONDS:
+            if count < self._free or moment - last > FORGET_SECONDS:
                 continue
-            wait = min(FIRST_WAIT_SECONDS * 2 ** min(count - FREE_ATTEMPTS, 20), LONGEST_WAIT_SECONDS)
+            wait = min(FIRST_WAIT_SECONDS * 2 ** min(count - self._free, 20), LONGEST_WAIT_SECONDS)
             if moment < last + wait:
                 raise Problem(
                     Kind.RATE_LIMITED,
