@@ -27,7 +27,7 @@ test: $(VENV)/.tested $(INTERFACE) ## Install all that the tests need, then lint
 	@$(NPM) run --silent check && $(NPM) run --silent test
 	@$(BIN)/pytest -n 2 --dist loadfile
 
-check: $(VENV)/.tested ## The quick part of the tests: lint, types, floors, unit tests
+check: $(VENV)/.tested $(INTERFACE) ## The quick part of the tests: lint, types, floors, unit tests
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
 	@$(BIN)/pytest -q -n 2 tests/unit tests/shape
 

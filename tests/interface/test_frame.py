@@ -1,0 +1,178 @@
+"""What surrounds every page: navigation, palette, keys, theme, a session that ends, a base path, the weight of a visit."""
+
+import gzip
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.interface.browser import MIDDLE, NARROW, faults, opened, picture, sign_in
+from tests.interface.conftest import ADMINISTRATOR, EMAIL, PASSWORD
+from tests.yard import run_yard
+
+MAX_FIRST_LOAD_BYTES = 100_000
+
+
+def test_the_palette_finds_pages_models_people_and_actions(page):
+    page.keyboard.press("Control+k")
+    box = page.get_by_role("combobox", name="Go to a page")
+    expect(box).to_be_focused()
+    picture(page, "palette")
+    assert faults(page) == []
+    box.fill("tiny-ll")
+    expect(page.get_by_role("option", name="tiny-llama")).to_be_visible()
+    box.fill("admin@")
+    expect(page.get_by_role("option", name=EMAIL)).to_be_visible()
+    box.fill("there is no such thing")
+    expect(page.get_by_text("Nothing is called that.")).to_be_visible()
+    box.fill("audit")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Audit", level=1)).to_be_visible()
+    page.keyboard.press("Control+k")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_keys_go_to_pages_and_are_listed(page):
+    page.keyboard.press("g")
+    page.keyboard.press("m")
+    expect(page.get_by_role("heading", name="Models", level=1)).to_be_visible()
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Keyboard shortcuts")).to_be_visible()
+    assert faults(page) == []
+    picture(page, "keyboard")
+    page.keyboard.press("g")
+    page.keyboard.press("c")
+    expect(page.get_by_role("dialog", name="Keyboard shortcuts")).to_be_visible()
+    page.keyboard.press("Escape")
+
+
+def test_the_first_tab_leads_past_the_navigation(page):
+    page.reload()
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    page.keyboard.press("Tab")
+    link = page.get_by_role("link", name="Skip to the content")
+    expect(link).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#content")).to_be_focused()
+
+
+def test_a_chosen_theme_is_kept(browser, house):
+    with opened(browser, house.url, theme="dark") as page:
+        sign_in(page, EMAIL, PASSWORD)
+        theme = page.locator("html")
+        expect(theme).to_have_attribute("data-theme", "dark")
+        page.get_by_role("button", name="Light").click()
+        expect(theme).to_have_attribute("data-theme", "light")
+        page.reload()
+        expect(page.get_by_role("button", name="Light")).to_have_attribute("aria-pressed", "true")
+        expect(theme).to_have_attribute("data-theme", "light")
+        page.get_by_role("button", name="System").click()
+        expect(theme).to_have_attribute("data-theme", "dark")
+
+
+def test_the_navigation_of_a_narrow_screen_opens_and_closes(browser, house):
+    with opened(browser, house.url, size=NARROW) as page:
+        sign_in(page, EMAIL, PASSWORD)
+        page.get_by_role("button", name="Open the navigation").click()
+        picture(page, "navigation-narrow")
+        assert faults(page) == []
+        page.get_by_role("link", name="Models").click()
+        expect(page.get_by_role("heading", name="Models", level=1)).to_be_visible()
+        expect(page.get_by_role("link", name="Connections")).to_have_count(0)
+
+
+def test_an_address_that_is_none_is_told(page):
+    page.goto("/nothing/here")
+    expect(page.get_by_role("heading", name="There is no such page")).to_be_visible()
+    assert faults(page) == []
+
+
+def test_a_session_that_was_revoked_asks_again_and_loses_nothing(browser, house):
+    with opened(browser, house.url, expected=("401",)) as page:
+        sign_in(page, EMAIL, PASSWORD)
+        page.goto("/models")
+        page.get_by_role("searchbox").fill("something typed")
+        (person,) = [found for found in house.admin.get("/api/v1/users/").json()["users"] if found["email"] == EMAIL]
+        house.admin.delete(f"/api/v1/users/{person['id']}/sessions").raise_for_status()
+        page.get_by_role("searchbox").fill("something typed here")
+        dialog = page.get_by_role("dialog", name="You were signed out")
+        expect(dialog).to_be_visible()
+        assert faults(page) == []
+        picture(page, "signed-out")
+        page.keyboard.press("Escape")
+        expect(dialog).to_be_visible()
+        dialog.get_by_label("E-mail").fill(EMAIL)
+        dialog.get_by_label("Password").fill(PASSWORD)
+        dialog.get_by_role("button", name="Sign in").click()
+        expect(dialog).to_have_count(0)
+        expect(page.get_by_role("searchbox")).to_have_value("something typed here")
+        expect(page).to_have_url(house.url + "/models?query=something%20typed%20here")
+
+
+def test_the_session_cookie_is_out_of_reach_of_scripts_and_of_other_sites(page):
+    (cookie,) = [found for found in page.context.cookies() if found["name"] == "modelyard_session"]
+    assert cookie["httpOnly"]
+    assert cookie["sameSite"] in {"Lax", "Strict"}
+    assert page.evaluate("document.cookie") == ""
+
+
+def test_another_sites_form_changes_nothing(browser, house, page):
+    """The page of another origin sends what a signed-in person could: a form, without any script of ours."""
+    before = house.admin.get("/api/v1/users/").json()["total"]
+    page.route("http://elsewhere.example/", lambda route: route.fulfill(
+        content_type="text/html",
+        body=f'<form method="post" enctype="text/plain" action="{house.url}/api/v1/users/">'
+        '<input name=\'{"email":"x@example.com","password":"12345678","a":"\' value=\'"}\'></form>',
+    ))  # fmt: skip
+    page.goto("http://elsewhere.example/")
+    with page.expect_response(house.url + "/api/v1/users/") as answer:
+        page.evaluate("document.forms[0].submit()")
+    assert answer.value.status in {401, 403}
+    assert house.admin.get("/api/v1/users/").json()["total"] == before
+
+
+def test_no_script_runs_that_is_not_ours(browser, house):
+    with opened(browser, house.url, expected=("Content Security Policy", "404")) as page:
+        sign_in(page, EMAIL, PASSWORD)
+        page.evaluate(
+            """() => {
+                const script = document.createElement("script");
+                script.textContent = "window.ran = true";
+                document.body.append(script);
+                document.body.insertAdjacentHTML("beforeend", '<img src="x" onerror="window.ran = true">');
+            }"""
+        )
+        page.wait_for_function("document.images.length > 0")
+        assert page.evaluate("window.ran") is None
+
+
+@pytest.mark.parametrize("base", ["/yard", "/deep/below"])
+def test_it_works_below_a_base_path(browser, tmp_path, base):
+    environment = {**ADMINISTRATOR, "MODELYARD_BASE_PATH": base}
+    with run_yard(tmp_path / "data", environment) as yard, opened(browser, yard.url) as page:
+        page.goto(f"{base}/models?tag=a")
+        page.get_by_label("E-mail").fill(EMAIL)
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Sign in").click()
+        expect(page.get_by_role("heading", name="Models", level=1)).to_be_visible()
+        page.get_by_role("link", name="Connections").click()
+        expect(page).to_have_url(f"{yard.url}{base}/connections")
+        page.reload()
+        expect(page.get_by_role("heading", name="Connections", level=1)).to_be_visible()
+
+
+def test_the_first_visit_is_light(browser, house):
+    """All scripts that a first visit and the first page behind the sign-in load, as they travel (gzip)."""
+    sizes: dict[str, int] = {}
+
+    def loaded(response) -> None:
+        if response.url.endswith(".js"):
+            sizes[response.url] = len(gzip.compress(response.body(), 9))
+
+    with opened(browser, house.url, size=MIDDLE) as page:
+        page.on("response", loaded)
+        sign_in(page, EMAIL, PASSWORD)
+        page.goto("/models")
+        expect(page.get_by_role("heading", name="Models", level=1)).to_be_visible()
+        page.wait_for_load_state("networkidle")
+    assert 10_000 < sum(sizes.values()) <= MAX_FIRST_LOAD_BYTES, sizes
