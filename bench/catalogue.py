@@ -88,6 +88,13 @@ def catalogue(plan: Plan, results: Results) -> None:
                 after.append(_timed(lambda: user.ask("GET", DISCOVERY)))
             _note(results, CHANGE, changes)
             _note(results, "discovery, the first call after a change", after)
+            others = sorted(
+                set(itertools.chain(*large.group_ids.values())) - large.group_ids[large.users[CALLER]["id"]]
+            )
+            _note(results, "a group deleted with its grants", [
+                _timed(partial(administrator.ask, "DELETE", f"/api/v1/groups/id/{group_id}/delete"))
+                for group_id in others[:CHANGES]
+            ])  # fmt: skip
 
 
 async def _prepared(folder: Path) -> large_catalogue.Large:

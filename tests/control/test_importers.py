@@ -183,6 +183,29 @@ def test_models_and_accounts_of_others_stay_as_they_are_unless_overwritten(
     assert bob["fields"]["role"] == {"old": "admin", "new": "user"}
 
 
+def test_who_owns_what_the_file_gives_to_nobody_is_said_and_can_be_set_later(
+    tmp_path: Path, files: Mapping[str, Path]
+) -> None:
+    arguments = ("import", "open-webui", str(files["export"]))
+    said = modelyard(tmp_path, *arguments)
+    assert "1 new model: the owner is the command line (`command-line`), because there is no administrator yet." in said
+    assert "--owner EMAIL" in said
+    assert "owner" not in modelyard(tmp_path, "export")
+    modelyard(tmp_path, *ADMINISTRATOR)
+    assert "There is nothing to do." in modelyard(tmp_path, *arguments)
+    said = modelyard(tmp_path, *arguments, "--owner", "zoe@example.com")
+    assert "~ model p" in said
+    assert "owner: zoe@example.com" in modelyard(tmp_path, "export")
+    assert "There is nothing to do." in modelyard(tmp_path, *arguments, "--owner", "zoe@example.com")
+
+
+def test_the_first_administrator_is_named_as_the_owner(tmp_path: Path, files: Mapping[str, Path]) -> None:
+    modelyard(tmp_path, *ADMINISTRATOR)
+    said = told(tmp_path, "open-webui", str(files["export"]))
+    assert said["notes"] == ["1 new model: the owner is zoe@example.com."]
+    assert told(tmp_path, "open-webui", str(files["export"]))["notes"] == []
+
+
 def test_an_owner_who_is_not_there_is_refused(tmp_path: Path, files: Mapping[str, Path]) -> None:
     modelyard(tmp_path, *ADMINISTRATOR)
     said = modelyard(tmp_path, "import", "open-webui", str(files["export"]), "--owner", "no@example.com", code=1)

@@ -27,6 +27,7 @@ from modelyard.canonical.records import (
 )
 from modelyard.canonical.snapshot import EMPTY, Published, Snapshot
 from modelyard.control.connections import queries as connections
+from modelyard.control.groups import service as groups
 from modelyard.control.settings.table import INITIAL, PERMISSIONS
 from modelyard.control.snapshot import pace, publisher
 from modelyard.control.snapshot.pace import Pace
@@ -251,6 +252,7 @@ class Anybody:
         grants = tables.grants
         of_them = (grants.c.principal_type == principal_type) & (grants.c.principal_id == principal_id)
         await change.connection.execute(delete(grants).where(of_them))
+        change.publish(f"{principal_type}_grants", principal_id)
 
     async def member(self, change: Change) -> None:
         pairs = select(tables.groups.c.id, tables.users.c.id).join_from(tables.groups, tables.users, true())
@@ -403,6 +405,72 @@ async def test_a_patch_of_one_model_reads_one_model_whatever_the_size_of_the_cat
         assert (facts.models.keys(), facts.users, facts.credentials, facts.whole) == ({"p1"}, {}, {}, False)
         assert world.snapshot.models["p1"].name == "new"
     assert counts[0] == counts[1]
+
+
+async def grant(change: Change, principal_type: str, principal_id: str, *model_ids: str) -> None:
+    rows = [
+        {
+            "id": f"{principal_type} {principal_id} {model_id}", "resource_type": "model", "resource_id": model_id,
+            "principal_type": principal_type, "principal_id": principal_id, "permission": "read", "created_at": 1,
+        }
+        for model_id in model_ids
+    ]  # fmt: skip
+    await change.connection.execute(insert(tables.grants), rows)
+
+
+async def put_group(change: Change, group_id: str) -> None:
+    row = {"id": group_id, "name": group_id, "created_at": 1, "updated_at": 1}
+    await change.connection.execute(insert(tables.groups).values(**row))
+    change.publish("group", group_id)
+
+
+async def test_what_a_deleted_group_was_granted_goes_without_reading_a_model(world: World) -> None:
+    names = [f"m{at}" for at in range(300)]
+    await world.offer("file-c", "a")
+    async with world.changes.begin(SYSTEM) as change:
+        await put_group(change, "g0")
+        await grant(change, "group", "g0", "a", *names)
+        await grant(change, "user", "*", "m1")
+        await grant(change, "user", "u1", "m2")
+    await world.put_models({"id": "a"}, *({"id": name, "base_model_id": "a"} for name in names))
+    assert all("g0" in world.snapshot.models[name].readers.group_ids for name in ("a", *names))
+    known = world.publisher._picture
+    async with world.changes.begin(SYSTEM) as change:
+        await groups.remove(change, "g0")
+    facts = await read_facts(world.database, SEAL, now(), known, Pace())
+    assert facts is not None
+    assert (facts.models, facts.grants, facts.whole) == ({}, {}, False)
+    assert not any(one.readers.group_ids for one in world.snapshot.models.values())
+    told = [world.snapshot.models[name].info or {} for name in ("m0", "m1", "m2")]
+    assert [info["access_control"] for info in told] == [
+        {}, None, {"read": {"group_ids": [], "user_ids": ["u1"]}, "write": {"group_ids": [], "user_ids": []}},
+    ]  # fmt: skip
+    await world.check()
+
+
+async def test_who_comes_back_under_the_same_id_has_nothing_of_what_was_granted_before(world: World) -> None:
+    """A process that sees the going and the coming at once must not take it for a group that never went."""
+    await world.offer("file-c", "a")
+    async with world.changes.begin(SYSTEM) as change:
+        await put_group(change, "g0")
+        await grant(change, "group", "g0", "p0", "p1")
+    await world.put_models(*({"id": name, "base_model_id": "a"} for name in ("p0", "p1", "p2")))
+    other = Published()
+    second, _ = world.process(other)
+    await second.offer(world.offers)
+    await second.refresh()
+    async with world.changes.begin(SYSTEM) as change:
+        await groups.remove(change, "g0")
+    async with world.changes.begin(SYSTEM) as change:
+        await put_group(change, "g0")
+        await grant(change, "group", "g0", "p1", "p2")
+        change.publish("model", "p1")
+        change.publish("model", "p2")
+    await second.refresh()
+    assert [sorted(other.snapshot.models[name].readers.group_ids) for name in ("p0", "p1", "p2")] == [
+        [], ["g0"], ["g0"],
+    ]  # fmt: skip
+    await world.check()
 
 
 async def test_compiling_everything_gives_the_loop_back_after_each_slice(

@@ -12,6 +12,7 @@ import pytest
 from modelyard.control.importers import litellm, localai, open_webui
 from modelyard.control.importers.carried import Carried
 from modelyard.control.importers.reading import MAX_BYTES
+from modelyard.control.settings.service import checked
 from modelyard.core.errors import Kind, Problem
 
 PNG = "data:image/png;base64,iVBORw0KGgo="
@@ -489,6 +490,55 @@ def test_names_that_would_reach_each_others_hosts_stand_behind_a_prefix() -> Non
     ]  # fmt: skip
 
 
+def test_what_holds_for_all_deployments_of_litellm_is_carried_to_each() -> None:
+    carried = proxied("""
+        model_list:
+          - {model_name: a, litellm_params: {model: openai/a, api_base: "http://a/v1"}}
+          - {model_name: b, litellm_params: {model: openai/b, api_base: "http://b/v1", rpm: 5, temperature: 1, timeout: 7}}
+        litellm_settings: {request_timeout: 10, ssl_verify: false, num_retries: 0}
+        router_settings: {timeout: 20, default_max_parallel_requests: 4, default_litellm_params: {temperature: 0.5, region: x},
+          routing_strategy: latency-based-routing, cooldown_time: 30, allowed_fails: 3, num_retries: 2, stream_timeout: 5}
+    """)
+    connections = {one.name: one.model_dump(exclude_unset=True) for one in carried.yard.connections}
+    assert connections["litellm a a"]["limits"] == {"concurrency": 4}
+    assert connections["litellm b b"]["limits"] == {"rpm": 5}
+    assert [one["timeouts"] for one in connections.values()] == [{"first_byte": 20}, {"first_byte": 7}]
+    assert {model.id: model.params for model in carried.yard.models} == {
+        "a": {"temperature": 0.5},
+        "b": {"temperature": 1},
+    }
+    assert sorted(places(carried)) == [
+        "litellm_settings.num_retries", "litellm_settings.request_timeout", "litellm_settings.ssl_verify",
+        "router_settings.allowed_fails", "router_settings.cooldown_time",
+        "router_settings.default_litellm_params.region", "router_settings.num_retries",
+        "router_settings.routing_strategy", "router_settings.stream_timeout",
+    ]  # fmt: skip
+    assert "there is no such setting here" not in {one.why for one in carried.left}
+
+
+def test_a_setting_of_litellm_that_is_no_number_is_named() -> None:
+    carried = proxied("""
+        model_list: [{model_name: a, litellm_params: {model: openai/a, api_base: "http://a/v1"}}]
+        litellm_settings: {request_timeout: 10}
+        router_settings: {timeout: soon, default_max_parallel_requests: many}
+    """)
+    assert sorted(places(carried)) == ["router_settings.default_max_parallel_requests", "router_settings.timeout"]
+    (connection,) = carried.yard.connections
+    assert connection.model_dump(exclude_unset=True)["timeouts"] == {"first_byte": 10}
+
+
+def test_fallbacks_of_litellm_that_no_setting_holds_are_named_one_by_one() -> None:
+    many = ", ".join(f"m{number}" for number in range(12))
+    carried = proxied(f"""
+        model_list: []
+        router_settings: {{fallbacks: [{{a: [b, {{model: c, max_tokens: 5}}]}}, {{z: [{many}]}}]}}
+    """)
+    found = carried.yard.settings["models.fallbacks"]
+    assert found == {"a": ["b"], "z": [f"m{number}" for number in range(10)]}
+    assert places(carried) == ["router_settings.fallbacks[0]", "fallbacks.z", "fallbacks.z"]
+    assert checked("models.fallbacks", found) == found
+
+
 def test_settings_of_litellm_are_carried_or_named_one_by_one() -> None:
     carried = proxied(
         """
@@ -532,7 +582,7 @@ def test_settings_of_litellm_are_carried_or_named_one_by_one() -> None:
         "model_list[4].litellm_params.api_base", "model_list[5].model_name", "model_list[6]",
         "router_settings.model_group_alias.lost", "router_settings.model_group_alias.hid.hidden",
         "router_settings.redis_password", "litellm_settings.drop_params", "litellm_settings.fallbacks[1]",
-        "litellm_settings.success_callback", "general_settings.database_url", "general_settings.master_key",
+        "litellm_settings.success_callback", "litellm_settings.request_timeout", "general_settings.database_url", "general_settings.master_key",
         "environment_variables.OTHER",
     }  # fmt: skip
     assert "secret" not in repr(carried.left)

@@ -3,10 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from modelyard.canonical.snapshot import Connection, Model, Readers
-from modelyard.control.catalogue.grants import grants_from_rows, grants_of
-from modelyard.control.snapshot.compile import compile_readers
-from modelyard.core.errors import Problem
+from modelyard.canonical.snapshot import Connection, Model
 
 OLLAMA = "ollama"
 OPENAI = "openai"
@@ -22,12 +19,6 @@ OURS = frozenset(
 TOLD = ("context_window", "max_tokens", "pricing")
 # Of an arena entry's `meta`: who may use it and what stands behind it are the administrators' business.
 NOT_TOLD = frozenset({"profile_image_url", "access_control", "access_grants", "model_ids", "filter_mode"})
-
-DEFAULT_ARENA: Mapping[str, Any] = {
-    "id": "arena-model",
-    "name": "Arena Model",
-    "meta": {"description": "Answers come from one of several models, which is named afterwards."},
-}
 
 
 class Place(NamedTuple):
@@ -119,7 +110,7 @@ def _preset_entry(model: Model, known: Mapping[str, Place]) -> dict[str, Any]:
 
 def arena_entry(row: Mapping[str, Any]) -> dict[str, Any]:
     """An entry behind which stands one of several models."""
-    meta = {name: value for name, value in row.get("meta", {}).items() if name not in NOT_TOLD}
+    meta = {name: value for name, value in (row.get("meta") or {}).items() if name not in NOT_TOLD}
     return {
         "id": row["id"],
         "name": row["name"],
@@ -132,21 +123,6 @@ def arena_entry(row: Mapping[str, Any]) -> dict[str, Any]:
         "actions": [],
         "filters": [],
     }
-
-
-def arena_readers(row: Mapping[str, Any]) -> Readers:
-    """Who may see an arena entry: grants, else `access_control` (null is everyone), else administrators only."""
-    meta = row.get("meta", {})
-    name = row["id"]
-    try:
-        if meta.get("access_grants") is not None:
-            grants = grants_from_rows(name, meta["access_grants"])
-        else:
-            grants = grants_of(name, meta.get("access_control", {}))
-    except Problem:
-        return Readers()  # checked when it was stored; one that slipped through opens nothing
-    # Writing and reading are one here: there is no row that could be written.
-    return compile_readers(grants).get(name, Readers())
 
 
 def _shown(info: Mapping[str, Any] | None) -> dict[str, Any] | None:

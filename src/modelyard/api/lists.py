@@ -8,12 +8,12 @@ import asyncio
 import operator
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from itertools import compress
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from modelyard.api.entries import DEFAULT_ARENA, arena_entry, arena_readers, is_preset, model_entry, places, shown_name
+from modelyard.api.entries import arena_entry, is_preset, model_entry, places, shown_name
 from modelyard.canonical.snapshot import Model, Principal, Published, Snapshot
 from modelyard.control.settings import table
 from modelyard.core import log, raw
@@ -36,7 +36,7 @@ PIECE = 100
 SLICE_SECONDS = 0.002
 
 # Of a snapshot's settings, those that a list depends on.
-SETTINGS = (table.MODEL_ORDER, table.ARENA_ENABLED, table.ARENA_MODELS)
+SETTINGS = (table.MODEL_ORDER,)
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -108,7 +108,6 @@ class View:
         self.snapshot = snapshot
         self.settings = _settings(snapshot)
         self.places = places(snapshot.connections)
-        self.arena = _arena(snapshot)
         self.models: Sequence[Model] = ()
 
     def holds_for(self, snapshot: Snapshot) -> bool:
@@ -120,6 +119,7 @@ class View:
             snapshot.open_catalogue != mine.open_catalogue
             or len(snapshot.models) != len(mine.models)
             or _settings(snapshot) != self.settings
+            or snapshot.arena != mine.arena
             or (snapshot.connections is not mine.connections and places(snapshot.connections) != self.places)
             or (
                 snapshot.models is not mine.models
@@ -215,8 +215,8 @@ class Lists:
         found = self._entries.get(model.id)
         if found is not None and found.model is model:
             return found
-        row = view.arena.get(model.id)
-        body = encoded(model_entry(model, view.places) if row is None else arena_entry(row))
+        drawing = view.snapshot.arena.get(model.id)
+        body = encoded(model_entry(model, view.places) if drawing is None else arena_entry(drawing.row))
         entry = Entry(model, body, blake2b(body, digest_size=16).digest())
         self._entries.put(model.id, entry, len(body))
         return entry
@@ -261,22 +261,10 @@ def _settings(snapshot: Snapshot) -> dict[str, Any]:
     return {name: snapshot.settings.get(name, table.INITIAL[name]) for name in SETTINGS}
 
 
-def _arena(snapshot: Snapshot) -> dict[str, Mapping[str, Any]]:
-    """The arena's rows by id. A model of the same name wins; without any model there is no arena."""
-    settings = _settings(snapshot)
-    if not settings[table.ARENA_ENABLED] or all(map(is_preset, snapshot.models.values())):
-        return {}
-    rows = settings[table.ARENA_MODELS] or (DEFAULT_ARENA,)
-    return {row["id"]: row for row in rows if row["id"] not in snapshot.models}
-
-
 def _listed_models(view: View) -> list[Model]:
     """Base models, the arena, presets."""
     models = list(view.snapshot.models.values())
-    arena = [
-        Model(id=name, name=row["name"], owner_id=None, readers=arena_readers(row), entry=b"")
-        for name, row in view.arena.items()
-    ]
+    arena = [entry.model for entry in view.snapshot.arena.values()]
     if not arena:
         return models
     first = next((index for index, model in enumerate(models) if is_preset(model)), len(models))

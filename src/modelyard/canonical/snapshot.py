@@ -170,11 +170,26 @@ class Model:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Arena:
+    """A name behind which stands one of several models, drawn anew for each call (`policy.arena`).
+
+    `model` is what lists and access control see of it; it has no targets. It draws from `model_ids`, with `excludes` from
+    all but those, and from all when there are none. `row` is the setting that it was compiled from.
+    """
+
+    model: Model
+    row: Mapping[str, Any]
+    model_ids: tuple[str, ...] = ()
+    excludes: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """The whole picture. `credentials` maps the digest of a key or session token to who it stands for.
 
     `settings` are those that people change while the server runs, complete: name to value (`control.settings`).
-    `closed` are the names of inactive rows: no other model answers to them.
+    `closed` are the names of inactive rows: no other model answers to them. `arena` are the arena's entries in force by
+    name, none of which is the name of a model.
     """
 
     version: int
@@ -186,6 +201,7 @@ class Snapshot:
     open_catalogue: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)
     closed: frozenset[str] = frozenset()
+    arena: Mapping[str, Arena] = field(default_factory=dict)
 
 
 EMPTY = Snapshot(version=0, credentials={}, models={}, connections={})

@@ -15,6 +15,7 @@ from modelyard.core.errors import Kind, Problem
 
 if TYPE_CHECKING:
     from modelyard.control.importers.carried import Carried, Left
+    from modelyard.control.importers.settling import Settled
     from modelyard.control.modelfile.writing import Written
     from modelyard.control.yard.exporting import Ground
     from modelyard.control.yard.service import Made
@@ -188,12 +189,26 @@ async def _import(
         from modelyard.declared import default_timeouts
 
         ground = _ground(opened, default_timeouts(settings))
-        made, left = await _apply(opened, ground, carried, environment, ways)
-    left = [*carried.left, *left]
+        made, settled = await _apply(opened, ground, carried, environment, ways)
+    left = [*carried.left, *settled.left]
+    notes = [*made.plan.notes, *_owner_told(made, settled.heir)]
     if as_json:
-        write_json(_as_json(made, left, dry_run=ways.dry_run))
+        write_json(_as_json(made, left, notes, dry_run=ways.dry_run))
         return
-    _write(made, left, dry_run=ways.dry_run)
+    _write(made, left, notes, dry_run=ways.dry_run)
+
+
+def _owner_told(made: "Made", heir: str | None) -> list[str]:
+    """Whose the new models are that the file gives to nobody."""
+    found = [step for step in made.plan.steps if step.noun == "model" and step.action == "create"]
+    number = sum(step.new is not None and step.new["owner"] == heir for step in found)
+    if not number:
+        return []
+    whose = f"{number} new model{'' if number == 1 else 's'}: the owner is {heir or 'the command line'}"
+    if heir is not None:
+        return [f"{whose}."]
+    whose += " (`command-line`), because there is no administrator yet"
+    return [f"{whose}. Once there is one, give them to a person: import the same file again with --owner EMAIL."]
 
 
 def _ground(opened: session.Session, timeouts: Any) -> "Ground":
@@ -208,7 +223,7 @@ async def _apply(
     carried: "Carried",
     environment: dict[str, str],
     ways: Ways,
-) -> "tuple[Made, list[Left]]":
+) -> "tuple[Made, Settled]":
     """Plan, and unless it is a dry run apply: all of it or nothing."""
     from modelyard.control.catalogue.activity import Activity
     from modelyard.control.importers.settling import settle
@@ -218,15 +233,15 @@ async def _apply(
     if ways.dry_run:
         async with opened.stores.database.read() as connection:
             settled = await settle(connection, ground, carried, environment, overwrite=ways.overwrite, owner=ways.owner)
-            return await service.plan(connection, ground, settled.asked), settled.left
+            return await service.plan(connection, ground, settled.asked), settled
     async with opened.changes.begin(COMMAND_LINE) as change:
         settled = await settle(
             change.connection, ground, carried, environment, overwrite=ways.overwrite, owner=ways.owner
         )
-        return await service.apply(change, ground, settled.asked, Activity()), settled.left
+        return await service.apply(change, ground, settled.asked, Activity()), settled
 
 
-def _write(made: "Made", left: "list[Left]", *, dry_run: bool) -> None:
+def _write(made: "Made", left: "list[Left]", notes: list[str], *, dry_run: bool) -> None:
     for step in made.plan.steps:
         say(f"{SIGNS[step.action]} {step.noun} {step.name}")
         for field, (old, new) in step.changes().items() if dry_run else ():
@@ -237,7 +252,7 @@ def _write(made: "Made", left: "list[Left]", *, dry_run: bool) -> None:
     for one in left:
         told = f"{one.place}: {one.what} ({one.why})" if one.what else f"{one.place}: {one.why}"
         sys.stdout.write(f"    {one_line(told)}\n")
-    for sentence in made.plan.notes:
+    for sentence in notes:
         note(sentence)
     counts = made.plan.counts()
     if not made.plan.steps:
@@ -255,7 +270,7 @@ def _value(value: Any) -> str:
     return text if len(text) <= WIDEST else f"{text[: WIDEST - 20]}... ({len(text)} characters)"
 
 
-def _as_json(made: "Made", left: "list[Left]", *, dry_run: bool) -> dict[str, Any]:
+def _as_json(made: "Made", left: "list[Left]", notes: list[str], *, dry_run: bool) -> dict[str, Any]:
     return {
         "applied": not dry_run and bool(made.plan.steps),
         "revision": made.revision,
@@ -268,6 +283,6 @@ def _as_json(made: "Made", left: "list[Left]", *, dry_run: bool) -> dict[str, An
             }
             for step in made.plan.steps
         ],
-        "notes": list(made.plan.notes),
+        "notes": notes,
         "left": [{"place": one.place, "what": one.what, "why": one.why} for one in left],
     }

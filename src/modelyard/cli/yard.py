@@ -66,8 +66,11 @@ def plan(
 async def _plan(settings: "Settings", asked: "Asked") -> "Made":
     from modelyard.control.yard import service
 
-    async with session.opened(settings) as opened, opened.stores.database.read() as connection:
-        return await service.plan(connection, _ground(opened), asked)
+    async with session.opened(settings) as opened:
+        async with opened.stores.database.read() as connection:
+            made = await service.plan(connection, _ground(opened), asked)
+        await _check_names(opened, made)
+    return made
 
 
 def apply(file: File, keep: Keep = False, yes: Yes = False, expect: Expect = None, data_dir: DataDir = None) -> None:
@@ -84,6 +87,7 @@ async def _apply(settings: "Settings", asked: "Asked", *, yes: bool) -> None:
         ground = _ground(opened)
         async with opened.stores.database.read() as connection:
             made = await service.plan(connection, ground, asked)
+        await _check_names(opened, made)
         agreed = _agreed(made, asked, yes=yes)
         if agreed is None:
             return
@@ -112,6 +116,7 @@ async def _roll_back(settings: "Settings", revision: int, *, yes: bool) -> None:
         ground = _ground(opened)
         async with opened.stores.database.read() as connection:
             made = await service.plan_back(connection, ground, revision, asked)
+        await _check_names(opened, made)
         agreed = _agreed(made, asked, yes=yes)
         if agreed is None:
             return
@@ -147,6 +152,20 @@ def _ground(opened: "Session") -> "Ground":
 
     stores = opened.stores
     return Ground(seal=stores.seal, declared=stores.declared, timeouts=default_timeouts(stores.settings))
+
+
+async def _check_names(opened: "Session", made: "Made") -> None:
+    """Raises Problem for a new preset with the name of a base model. A server knows what its backends offer; here they are
+    asked, and only when it matters. One that does not answer offers nothing, as there."""
+    from modelyard.cli.reaching import reach
+    from modelyard.control.snapshot.compile import visible_name
+    from modelyard.control.yard import service
+
+    if not service.new_presets(made.plan.steps):
+        return
+    reached = await reach(await opened.connections())
+    offered = {visible_name(one.row, name) for one in reached if one.row.enable for name in one.names}
+    service.check_names(made.plan.steps, offered.__contains__)
 
 
 def _asked(file: Path, *, keep: bool, expect: str | None = None) -> "Asked":

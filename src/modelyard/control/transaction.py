@@ -14,6 +14,7 @@ from modelyard.core import ids
 from modelyard.core.clock import now
 from modelyard.db.engine import Database
 from modelyard.db.schema import publication, publication_log
+from modelyard.db.slices import slices
 
 # (type, id) of each object that a change made, changed or removed.
 Touched = tuple[tuple[str, str], ...]
@@ -86,7 +87,8 @@ class Change:
     def publish(self, entity_type: str, entity_id: str) -> None:
         """This object matters to the data plane and is made, changed or gone: the snapshot is patched after the commit.
 
-        Types: user, group, key, session, connection, model, settings (its id is the name of the setting).
+        Types: user, group, key, session, connection, model, settings (its id is the name of the setting),
+        user_grants and group_grants (all that was granted to this user or group is gone).
         """
         self.touched[entity_type, entity_id] = None
 
@@ -114,10 +116,9 @@ class Changes:
             if touched:
                 moved = update(publication).values(version=publication.c.version + 1).returning(publication.c.version)
                 version = (await connection.execute(moved)).scalar_one()
-                await connection.execute(
-                    insert(publication_log),
-                    [{"version": version, "entity_type": kind, "entity_id": name} for kind, name in touched],
-                )
+                for part in slices(touched):
+                    rows = [{"version": version, "entity_type": kind, "entity_id": name} for kind, name in part]
+                    await connection.execute(insert(publication_log), rows)
         if touched:
             await self._refresh(touched)
 

@@ -166,7 +166,10 @@ grants = Table(
     Column("permission", String, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     UniqueConstraint("resource_type", "resource_id", "principal_type", "principal_id", "permission", name="uq_grants"),
-    Index("ix_grants_principal", "principal_type", "principal_id"),
+    # All that lists ask about a caller: what they were granted is read from the index alone.
+    Index(
+        "ix_grants_principal_resource", "principal_type", "principal_id", "resource_type", "resource_id", "permission"
+    ),
 )
 
 # What objects were: one row for each state that was saved, of any kind of object.

@@ -1,8 +1,11 @@
 """The first three steps: who calls, which model is meant, may they. Pure: a snapshot and a call's claims in."""
 
+from collections.abc import Callable
+
 from modelyard.canonical.snapshot import PENDING, Model, Principal, Snapshot
 from modelyard.core.errors import Kind, Problem
-from modelyard.policy.access import in_scope, may_use, other_spelling
+from modelyard.policy.access import in_scope, may_use, named, other_spelling
+from modelyard.policy.arena import drawn
 
 
 def authenticate(snapshot: Snapshot, digest: bytes | None, now: float, dialect: str | None = None) -> Principal:
@@ -25,9 +28,12 @@ def authenticate(snapshot: Snapshot, digest: bytes | None, now: float, dialect: 
 
 
 def find(snapshot: Snapshot, name: str) -> Model | None:
-    """The model of that name: exact, else with a missing or an extra `:latest` forgiven. An inactive one is none."""
-    found = snapshot.models.get(name)
-    return found if found is not None or name in snapshot.closed else snapshot.models.get(other_spelling(name))
+    """The model of that name (`policy.access.named`), or what stands for an arena entry."""
+    found = named(snapshot, name)
+    if found is not None or name in snapshot.closed:
+        return found
+    entry = snapshot.arena.get(name) or snapshot.arena.get(other_spelling(name))
+    return None if entry is None else entry.model
 
 
 def resolve(snapshot: Snapshot, name: str | None) -> Model | None:
@@ -55,3 +61,21 @@ def authorise(principal: Principal, model: Model | None, snapshot: Snapshot, ask
     if not in_scope(principal, model, snapshot):
         raise Problem(Kind.OUT_OF_SCOPE, f"This API key may not be used with the model `{model.id}`.", param="model")
     return model
+
+
+def chosen(
+    principal: Principal, model: Model, snapshot: Snapshot, serves: Callable[[Model], bool], lot: Callable[[], float]
+) -> Model:
+    """Who answers: the model itself, or for an arena entry one that is drawn from those behind it (`policy.arena`)."""
+    entry = snapshot.arena.get(model.id)
+    if entry is None or entry.model is not model:
+        return model
+    found = drawn(principal, entry, snapshot, serves, lot)
+    if found is None:
+        raise Problem(
+            Kind.MODEL_NOT_FOUND,
+            f"Behind `{model.id}` is no model at the moment that you may use and that can answer this call. "
+            "`GET /v1/models` lists those you may use; an administrator sets what the entry draws from.",
+            param="model",
+        )
+    return found

@@ -17,13 +17,14 @@ from modelyard.canonical.chat import ChatRequest
 from modelyard.canonical.record import ERROR, OK, CallRecord
 from modelyard.canonical.snapshot import Limits, Model, Principal, Published, Snapshot, Target
 from modelyard.core.errors import Kind, Problem
-from modelyard.dialects.dialect import CHAT, COUNT, OTHER, Asker
+from modelyard.dialects.dialect import CHAT, COUNT, OTHER, Asker, Operation
+from modelyard.gateway.arena import tell_choice
 from modelyard.gateway.books import OpenBooks
 from modelyard.gateway.call import JSON_TYPE, Call, Reply
 from modelyard.gateway.counting import estimated
 from modelyard.gateway.dry_run import explain
 from modelyard.gateway.fetching import NOT_FETCHED, Fetcher
-from modelyard.gateway.gate import authenticate, authorise, find, resolve
+from modelyard.gateway.gate import authenticate, authorise, chosen, find, resolve
 from modelyard.gateway.headers import of_stream, of_whole, told, with_callers
 from modelyard.gateway.journal import Journal
 from modelyard.gateway.lanes import Asked, HubLane, Lane, Whole, lane_to, reach, remote_media
@@ -94,7 +95,8 @@ class Pipeline:
         """Answer one call. Raises Problem for whatever keeps it from being answered."""
         snapshot = self._published.snapshot
         principal = authenticate(snapshot, call.digest, time.time(), call.dialect.name)
-        model = authorise(principal, resolve(snapshot, call.head.model), snapshot, call.head.model)
+        named = authorise(principal, resolve(snapshot, call.head.model), snapshot, call.head.model)
+        model = chosen(principal, named, snapshot, lambda one: _serves(one, call.operation), _lot)
         await self._stored.recall(call, principal.user_id)
         attempts = self._route(call, principal, model, snapshot)
         items = self._limit_items(principal, model, call)
@@ -122,7 +124,10 @@ class Pipeline:
         )
         books = OpenBooks(record, call.received, self._journal, self._limiter, held)
         try:
-            return await self._stored.keep(call, principal.user_id, await self._answer(call, attempts, books))
+            reply = await self._answer(call, attempts, books)
+            if model is not named:
+                tell_choice(call, model, reply)
+            return await self._stored.keep(call, principal.user_id, reply)
         except Problem as problem:
             books.close(ERROR, None, error=problem)
             raise
@@ -164,7 +169,7 @@ class Pipeline:
 
         Nothing, for a count of tokens that no target can make.
         """
-        draw = random.random()  # noqa: S311 - a lot, not a secret
+        draw = _lot()
         asked = Asked(call, model, principal)
         attempts = self._attempts(asked, draw)
         if model.preset is not None:
@@ -179,7 +184,7 @@ class Pipeline:
                 and may_use(principal, fallback, snapshot)
             ):
                 attempts += self._attempts(Asked(call, fallback, principal), draw)
-        if not attempts and not (call.operation.family == COUNT and model.targets):
+        if not attempts and not _serves(model, call.operation):
             raise _nowhere(call, model)
         return attempts
 
@@ -295,6 +300,16 @@ class Pipeline:
             return None
         tokens = _most_tokens(call, attempt.asked.model, connection.limits)
         return books.hold(Item(connection.id, connection.limits, tokens))
+
+
+def _lot() -> float:
+    return random.random()  # noqa: S311 - a lot, not a secret
+
+
+def _serves(model: Model, operation: Operation) -> bool:
+    """True when the model can answer this operation: at one of its backends, or here, where tokens are counted."""
+    reached = any(reach(operation, target.accent) is not None for target in model.targets)
+    return reached or (operation.family == COUNT and bool(model.targets))
 
 
 def _without_backend(call: Call, model: Model, attempts: list[Attempt]) -> Reply | None:

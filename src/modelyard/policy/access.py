@@ -1,6 +1,7 @@
 """Who may use which model. Deny by default: every path to `True` is written here."""
 
 from collections.abc import Iterator
+from itertools import chain
 
 from modelyard.canonical.snapshot import PENDING, Model, Principal, Readers, Snapshot
 
@@ -10,6 +11,12 @@ LATEST = ":latest"
 def other_spelling(name: str) -> str:
     """The same name with `:latest` missing or added: Ollama's clients use both."""
     return name.removesuffix(LATEST) if name.endswith(LATEST) else name + LATEST
+
+
+def named(snapshot: Snapshot, name: str) -> Model | None:
+    """The model of that name: exact, else with a missing or an extra `:latest` forgiven. An inactive one is none."""
+    found = snapshot.models.get(name)
+    return found if found is not None or name in snapshot.closed else snapshot.models.get(other_spelling(name))
 
 
 def reads(principal: Principal, readers: Readers, owner_id: str | None) -> bool:
@@ -48,7 +55,7 @@ def in_scope(principal: Principal, model: Model, snapshot: Snapshot | None = Non
 
 
 def usable(principal: Principal, snapshot: Snapshot) -> Iterator[Model]:
-    """The models that the caller may run with this credential, in catalogue order."""
-    for model in snapshot.models.values():
+    """The models that the caller may run with this credential, in catalogue order, and the arena's entries."""
+    for model in chain(snapshot.models.values(), (entry.model for entry in snapshot.arena.values())):
         if in_scope(principal, model, snapshot) and may_use(principal, model, snapshot):
             yield model

@@ -57,9 +57,7 @@ def _granted(
     principal: Principal, permissions: Collection[str], *, sqlite: bool
 ) -> CompoundSelect[tuple[str]] | Select[tuple[str]]:
     """The ids of the models that were granted to the caller, to one of their groups or to everyone."""
-    # The index of principals finds the few grants of one caller. That the type is compared as an expression keeps SQLite
-    # from choosing the other index for it, by which it would read every grant there is.
-    on_models = select(grants.c.resource_id).where(grants.c.resource_type.concat("") == MODEL)
+    on_models = select(grants.c.resource_id).where(grants.c.resource_type == MODEL)
     if set(permissions) != {READ, WRITE}:
         on_models = on_models.where(grants.c.permission.in_(permissions))
     to_them = on_models.where(

@@ -3,18 +3,18 @@
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Query
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from modelyard.control.catalogue import importing, queries
+from modelyard.control.catalogue import importing, queries, whole
 from modelyard.control.catalogue.bulk import ACTS, Wanted
 from modelyard.control.catalogue.importing import Result
 from modelyard.control.catalogue.routes import editing
 from modelyard.control.catalogue.schemas import Grant, Model, ModelId
 from modelyard.control.catalogue.sharing import require
-from modelyard.control.catalogue.shown import shown
 from modelyard.control.context import Administrator, Caller
-from modelyard.core import ids
+from modelyard.control.snapshot.pace import Pace
+from modelyard.core import ids, raw
 from modelyard.core.errors import Kind, Problem
 from modelyard.db.slices import slices
 from modelyard.policy.permissions import IMPORT_MODELS
@@ -63,7 +63,8 @@ async def import_models(
                 raise _Failed(results)
     except _Failed as failed:
         return _refused(failed.results)
-    return Imported(results=_told(results))
+    # Encoded here: thousands of results as forms, checked once more by FastAPI, would hold the event loop.
+    return Response(raw.encode({"status": True, "results": results}), media_type="application/json")
 
 
 class Sync(BaseModel):
@@ -92,7 +93,7 @@ async def sync_models(context: Administrator, form: Sync) -> Any:
             rows = [stored for part in slices(names) for stored in await edit.load(part)]
     except _Failed as failed:
         return _refused(failed.results)
-    return [shown(row.row, row.grants, write_access=True, image=row.image) for row in rows]
+    return StreamingResponse(whole.array(map(edit.shown, rows)), media_type="application/json")
 
 
 class Bulk(BaseModel):
@@ -122,6 +123,7 @@ async def act_on_models(context: Caller, form: Bulk) -> BulkDone:
     wanted = Wanted(tags=form.tags, access=access, batch_id=ids.row_id())
     done: Literal["deleted", "updated"] = "deleted" if form.action == "delete" else "updated"
     results: list[Result] = []
+    pace = Pace()
     async with editing(context) as edit:
         for part in slices(list(dict.fromkeys(form.ids))):
             await edit.load(part)
@@ -132,6 +134,8 @@ async def act_on_models(context: Caller, form: Bulk) -> BulkDone:
                     results.append(Result(place=len(results), id=model_id, status="failed", detail=problem.message))
                 else:
                     results.append(Result(place=len(results), id=model_id, status=done))
+                if pace.is_due:
+                    await pace.rest()
     return BulkDone(results=_told(results), batch_id=wanted.batch_id if form.action == "delete" else None)
 
 

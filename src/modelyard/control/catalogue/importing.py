@@ -10,6 +10,7 @@ from modelyard.control.catalogue import images, queries
 from modelyard.control.catalogue.editing import Edit
 from modelyard.control.catalogue.schemas import MAX_ID_LENGTH, ModelForm, ModelUpdate
 from modelyard.control.catalogue.sharing import may_write
+from modelyard.control.snapshot.pace import Pace
 from modelyard.core.errors import Kind, Problem
 from modelyard.db.slices import slices
 
@@ -48,6 +49,7 @@ async def take_all(edit: Edit, items: Sequence[Any], *, whole: bool = False) -> 
     """
     results: list[Result] = []
     seen: set[str] = set()
+    pace = Pace()
     for part in slices(items):
         plain = [_plain(item) for item in part]
         ids = [_id_of(item) for item in plain]
@@ -57,6 +59,8 @@ async def take_all(edit: Edit, items: Sequence[Any], *, whole: bool = False) -> 
             results.append(Result(place=len(results), id=model_id, status=status, detail=detail))
             if model_id is not None:
                 seen.add(model_id)
+            if pace.is_due:
+                await pace.rest()
     return results
 
 
@@ -113,11 +117,18 @@ def _told(error: ValidationError) -> str:
     return " ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}." for fault in error.errors()[:5])
 
 
-async def remove_others(edit: Edit, kept: set[str], batch_id: str) -> list[Result]:
+async def remove_all(edit: Edit, model_ids: Sequence[str], batch_id: str) -> None:
+    """Delete these rows."""
+    pace = Pace()
+    for part in slices(model_ids):
+        for stored in await edit.load(part):
+            await edit.remove(stored, batch_id)
+            if pace.is_due:
+                await pace.rest()
+
+
+async def remove_others(edit: Edit, kept: set[str], batch_id: str) -> None:
     """Delete every row that is not among the kept ones."""
     await edit.write()
     others = [name for name in await queries.ids_of_all(edit.change.connection) if name not in kept]
-    for part in slices(others):
-        for stored in await edit.load(part):
-            await edit.remove(stored, batch_id)
-    return [Result(place=-1, id=name, status="deleted") for name in others]
+    await remove_all(edit, others, batch_id)

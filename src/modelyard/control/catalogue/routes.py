@@ -1,18 +1,20 @@
 """`/api/v1/models`, the writing half: rows made, changed, shared, deleted and restored. Reading is `listing_routes`."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
+from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from modelyard.control.catalogue import queries
+from modelyard.control.catalogue import importing, queries, whole
 from modelyard.control.catalogue.editing import Edit, check_may_restore, rights_given
 from modelyard.control.catalogue.grants import MODEL
 from modelyard.control.catalogue.schemas import Grant, Model, ModelForm, ModelId, ModelUpdate, Name
 from modelyard.control.catalogue.sharing import check_unconfined, require
 from modelyard.control.context import Administrator, Caller, Context
+from modelyard.control.snapshot.pace import Pace
 from modelyard.control.trash import service as trash
 from modelyard.core import ids
 from modelyard.core.clock import now
@@ -163,9 +165,7 @@ async def delete_all_models(
     async with editing(context) as edit:
         await trash.purge(edit.change, now() - context.control.trash_seconds)
         names = await queries.ids_of_all(edit.change.connection)
-        for part in slices(names):
-            for stored in await edit.load(part):
-                await edit.remove(stored, batch_id)
+        await importing.remove_all(edit, names, batch_id)
     return DeletedAll(deleted=len(names), batch_id=batch_id)
 
 
@@ -231,8 +231,8 @@ class Restored(BaseModel):
     items: list[Model]
 
 
-@routes.post("/model/restore")
-async def restore_models(form: Restore, context: Caller) -> Restored:
+@routes.post("/model/restore", response_model=Restored)
+async def restore_models(form: Restore, context: Caller) -> Response:
     """Bring deleted rows back with their access, their history and their owner. 409 when an id is taken meanwhile.
 
     Access that the caller could not give now does not come back. What an administrator deleted, administrators restore.
@@ -242,6 +242,7 @@ async def restore_models(form: Restore, context: Caller) -> Restored:
         raise Problem(Kind.MALFORMED, "Send either id or batch_id.", param="id")
     since = now() - context.control.trash_seconds
     made = []
+    pace = Pace()
     async with editing(context) as edit:
         connection = edit.change.connection
         if form.batch_id is not None:
@@ -252,5 +253,16 @@ async def restore_models(form: Restore, context: Caller) -> Restored:
         check_may_restore(context, found)
         for part in slices(found):
             await edit.load_named([row["entity_id"] for row in part])
-            made += [await edit.restore(row) for row in part]
-    return Restored(items=[edit.shown(stored) for stored in made])
+            for row in part:
+                made.append(await edit.restore(row))
+                if pace.is_due:
+                    await pace.rest()
+    return StreamingResponse(_restored(map(edit.shown, made)), media_type="application/json")
+
+
+async def _restored(shown_rows: Iterable[Model]) -> AsyncIterator[bytes]:
+    """`Restored` of any number of rows, in pieces."""
+    yield b'{"status":true,"items":'
+    async for piece in whole.array(shown_rows):
+        yield piece
+    yield b"}"

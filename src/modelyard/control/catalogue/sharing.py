@@ -4,7 +4,8 @@ Rights that are handed out are a subset of one's own: who may not share shares w
 does not publish, and a group is named by its members or when it is open for sharing.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
+from functools import partial
 
 from modelyard.canonical.records import GrantRow, ModelRow
 from modelyard.canonical.snapshot import Principal, Snapshot
@@ -92,7 +93,14 @@ def check_base(
                 f"The base model {base_model_id!r} does not exist or you have no access to it.",
                 param="base_model_id",
             )
-    if is_new and (is_offered(snapshot, model_id) or is_offered(snapshot, other_spelling(model_id))):
+    if is_new:
+        check_name(model_id, partial(is_offered, snapshot))
+
+
+def check_name(model_id: str, offers: Callable[[str], bool]) -> None:
+    """Raises Problem CONFLICT when a new preset would take the name of a base model. `offers` says which names backends
+    offer."""
+    if offers(model_id) or offers(other_spelling(model_id)):
         raise Problem(
             Kind.CONFLICT,
             f"There is a base model {model_id!r}: leave base_model_id out to override it, or choose another id.",

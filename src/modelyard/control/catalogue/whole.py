@@ -4,7 +4,7 @@ Each slice is a transaction of its own, so that a slow reader holds no connectio
 told as it was or as it is, and no row is told twice.
 """
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 
 from sqlalchemy import ColumnElement, RowMapping, case, select
 
@@ -17,6 +17,7 @@ from modelyard.control.catalogue.reading import OVERRIDES, PRESETS, not_declared
 from modelyard.control.catalogue.schemas import Model
 from modelyard.control.catalogue.shown import Granted, declared_grants, declared_rights, granted_from, shown
 from modelyard.control.context import Context
+from modelyard.control.snapshot.pace import Pace
 from modelyard.core.errors import Kind, Problem
 from modelyard.db.schema import model_tags, models
 
@@ -75,6 +76,22 @@ def _all_declared(context: Context) -> _Declared:
     declared = context.control.declared
     rights = declared_rights(declared)
     return [(row, declared_grants(row, rights[row.id])) for row in declared.models]
+
+
+async def array(shown_rows: Iterable[Model]) -> AsyncIterator[bytes]:
+    """These rows as a JSON array in pieces, each shown when its turn comes."""
+    pieces = bytearray(b"[")
+    separator = b""
+    pace = Pace()
+    for model in shown_rows:
+        pieces += separator + model.model_dump_json().encode()
+        separator = b","
+        if len(pieces) > CHUNK_BYTES:
+            yield bytes(pieces)
+            pieces.clear()
+        if pace.is_due:
+            await pace.rest()
+    yield bytes(pieces + b"]")
 
 
 async def _array(

@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import Any, TypedDict, Unpack
 
 from modelyard.canonical.records import GroupRow
-from modelyard.control.catalogue.grants import MODEL
 from modelyard.control.groups import queries
 from modelyard.control.people import queries as people
 from modelyard.control.transaction import Change, difference
@@ -78,9 +77,8 @@ async def remove(change: Change, group_id: str, *, declared: Sequence[GroupRow] 
         change.publish("group", child)
     for user_id in members:
         change.publish("user", user_id)
-    for grant in granted:
-        if grant["resource_type"] == MODEL:
-            change.publish("model", grant["resource_id"])
+    if granted:
+        change.publish("group_grants", group_id)
     change.publish("group", group_id)
 
 

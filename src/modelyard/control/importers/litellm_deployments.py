@@ -26,6 +26,7 @@ _READ = frozenset(
         "extra_body", "timeout", "rpm", "tpm", "max_parallel_requests", "weight", "order", "litellm_credential_name",
     }
 )  # fmt: skip
+_LIMIT = "a limit is a whole number of 1 or more"
 _WHY = {
     "api_version": "the versionless API of Azure is used",
     "max_retries": "before the first byte a call goes on to the next key or host by itself",
@@ -79,6 +80,8 @@ class Deployments:
     environment: Mapping[str, Any] = field(init=False)  # what the file itself sets
     credentials: Mapping[str, Mapping[str, Any]] = field(init=False)
     timeout: float | None = field(init=False)
+    parallel: int | None = field(init=False)  # at once, of a deployment without limits of its own
+    defaults: Mapping[str, Any] = field(init=False)  # parameters of all deployments
     used: set[str] = field(default_factory=set)  # variables of the file that were taken over
 
     def __post_init__(self) -> None:
@@ -91,6 +94,8 @@ class Deployments:
             if isinstance(one, Mapping) and isinstance(one.get("credential_values"), Mapping)
         }
         self.timeout = self._timeout()
+        self.parallel = self._parallel()
+        self.defaults = self._defaults()
 
     def read(self, place: str, entry: Any) -> Deployment | None:
         """An entry, or None when it cannot be carried; then that is noted."""
@@ -101,7 +106,7 @@ class Deployments:
             return None
         group = entry.get("model_name")
         group = group if isinstance(group, str) and group else model
-        told = storable({**self._credential(place, params), **params})
+        told = storable({**self.defaults, **self._credential(place, params), **params})
         name, upstream = split(model, told.get("custom_llm_provider"))
         provider = PROVIDERS.get(name or "")
         if provider is None or not upstream:
@@ -217,7 +222,9 @@ class Deployments:
             if value:
                 limits[ours] = value
             elif told.get(theirs) is not None:
-                self.collector.leave(f"{place}.{theirs}", told[theirs], "a limit is a whole number of 1 or more")
+                self.collector.leave(f"{place}.{theirs}", told[theirs], _LIMIT)
+        if not limits and self.parallel:
+            limits["concurrency"] = self.parallel
         return limits
 
     def _params(self, place: str, told: Mapping[str, Any]) -> dict[str, Any]:
@@ -231,12 +238,33 @@ class Deployments:
 
     def _timeout(self) -> float | None:
         """What the file says for all calls."""
-        for section, name in (("router_settings", "timeout"), ("litellm_settings", "request_timeout")):
-            settings = self.config.get(section)
-            seconds = settings.get(name) if isinstance(settings, Mapping) else None
-            if seconds is not None:
-                return self._seconds(f"{section}.{name}", seconds)
-        return None
+        found = self._seconds("router_settings.timeout", self._setting("router_settings", "timeout"))
+        place, told = "litellm_settings.request_timeout", self._setting("litellm_settings", "request_timeout")
+        other = self._seconds(place, told)
+        if found is not None and other not in (None, found):
+            self.collector.leave(place, told, "router_settings.timeout holds for all calls")
+        return found or other
+
+    def _parallel(self) -> int | None:
+        """`default_max_parallel_requests`: LiteLLM takes it for deployments without rpm, tpm and a number of their own."""
+        told = self._setting("router_settings", "default_max_parallel_requests")
+        if told is not None and number(told) is None:
+            self.collector.leave("router_settings.default_max_parallel_requests", told, _LIMIT)
+        return number(told)
+
+    def _defaults(self) -> dict[str, Any]:
+        """`default_litellm_params`, as far as they are parameters of requests."""
+        told = self._setting("router_settings", "default_litellm_params")
+        given = told if isinstance(told, Mapping) else {}
+        for name in given:
+            if name not in _PARAMETERS:
+                place = f"router_settings.default_litellm_params.{name}"
+                self.collector.leave(place, given[name], "set it at each deployment")
+        return {name: value for name, value in given.items() if name in _PARAMETERS}
+
+    def _setting(self, section: str, name: str) -> Any:
+        settings = self.config.get(section)
+        return settings.get(name) if isinstance(settings, Mapping) else None
 
     def _seconds(self, place: str, value: Any) -> float | None:
         if value is None:

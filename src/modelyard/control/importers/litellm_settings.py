@@ -5,6 +5,7 @@ from typing import Any
 
 from modelyard.control.importers.carried import Collector
 from modelyard.control.settings import table
+from modelyard.control.settings.service import MAX_FALLBACKS
 from modelyard.control.yard.document import YardKey, YardUser
 from modelyard.policy.credentials import MIN_KEY_LENGTH, sendable_key
 from modelyard.policy.routing import EVERY_MODEL
@@ -24,14 +25,22 @@ _WHY: Mapping[str, str] = {
     **dict.fromkeys(("success_callback", "failure_callback", "callbacks", "service_callbacks", "set_verbose"), _LOGGING),
     **dict.fromkeys(("database_url", "redis_host", "redis_port", "redis_password", "redis_url", "store_model_in_db"), _STORE),
     **dict.fromkeys(("cache", "cache_params", "cache_responses", "cache_kwargs"), _CACHE),
-    **dict.fromkeys(("num_retries", "retry_after", "retry_policy", "allowed_fails", "cooldown_time"), _RETRY),
+    **dict.fromkeys(
+        ("num_retries", "retry_after", "retry_policy", "model_group_retry_policy", "max_fallbacks", "allowed_fails",
+         "allowed_fails_policy", "cooldown_time", "disable_cooldowns"),
+        _RETRY,
+    ),
     **dict.fromkeys(
         ("default_key_generate_params", "upperbound_key_generate_params", "default_internal_user_params",
          "default_team_settings", "max_budget", "budget_duration"),
         _LIMITS,
     ),
     "drop_params": "what a backend does not take is left out and told, always",
-    "routing_strategy": "a call goes by priority, then by weight",
+    **dict.fromkeys(("routing_strategy", "routing_strategy_args"), "a call goes by priority, then by weight"),
+    "stream_timeout": "one waiting time holds for streams and others: set timeouts.first_byte of the connection",
+    "enable_pre_call_checks": "a request that is too long is refused by its backend",
+    "ssl_verify": "set tls.verify of the connection",
+    "ssl_certificate": "set tls.client_cert of the connection",
     "max_parallel_requests": "set limits.concurrency of the connection",
     "global_max_parallel_requests": "set MAX_CONCURRENT_REQUESTS",
 }  # fmt: skip
@@ -40,6 +49,8 @@ _WHY: Mapping[str, str] = {
 _SAID = {
     ("router_settings", "model_group_alias"),
     ("router_settings", "timeout"),
+    ("router_settings", "default_max_parallel_requests"),
+    ("router_settings", "default_litellm_params"),
     *(
         (section, name)
         for section in ("litellm_settings", "router_settings")
@@ -88,11 +99,19 @@ def _add_fallbacks(collector: Collector, config: Mapping[str, Any]) -> None:
             entries = [{EVERY_MODEL: told}] if name == "default_fallbacks" and told else told or []
             for place, entry in enumerate(entries if isinstance(entries, list) else [entries]):
                 for model, others in entry.items() if isinstance(entry, Mapping) else [("", entry)]:
+                    at = f"{section}.{name}[{place}]"
                     names = [one for one in others if isinstance(one, str)] if isinstance(others, list) else []
                     if isinstance(model, str) and model and names:
                         found.setdefault(model, []).extend(one for one in names if one not in found.get(model, ()))
+                        for one in others:
+                            if not isinstance(one, str):
+                                collector.leave(at, one, "a fallback is the name of a model here, without parameters")
                     else:
-                        collector.leave(f"{section}.{name}[{place}]", entry, "it names no model with a list of others")
+                        collector.leave(at, entry, "it names no model with a list of others")
+    for model, names in found.items():
+        for one in names[MAX_FALLBACKS:]:
+            collector.leave(f"fallbacks.{model}", one, f"at most {MAX_FALLBACKS} models are tried after one")
+        del names[MAX_FALLBACKS:]
     if found:
         collector.yard.settings[table.FALLBACKS] = found
 

@@ -28,10 +28,11 @@ _THERE = "it is there already and stays as it is; --overwrite changes it"
 
 @dataclass(slots=True, kw_only=True)
 class Settled:
-    """What to apply, and what is left beside it."""
+    """What to apply, what is left beside it, and who gets the models of nobody: None when there is no administrator."""
 
     asked: Asked
     left: list[Left]
+    heir: str | None
 
 
 async def settle(
@@ -45,14 +46,14 @@ async def settle(
 ) -> Settled:
     """The document to plan and apply. Secrets come from the file that was read, else from `environment`.
 
-    `owner` is the e-mail address of whoever gets the models that the file gives to nobody; by default the first
-    administrator. Raises Problem NOT_FOUND for one that is not there.
+    `owner` is the e-mail address of whoever gets the models that the file gives to nobody, also those that are there and
+    that nobody owns; by default new ones are the first administrator's. Raises Problem NOT_FOUND for one that is not there.
     """
     state = await read_state(connection, ground)
     content = carried.yard.model_dump(mode="json", exclude_unset=True)
     heir = _heir(state, ground, content.get("users", []), owner)
     values = {**environment, **carried.secrets}
-    run = _Settling(state=state, ground=ground, overwrite=overwrite, heir=heir, values=values)
+    run = _Settling(state=state, ground=ground, overwrite=overwrite, heir=heir, adopts=owner is not None, values=values)
     document = {
         "settings": run.settings(content.get("settings", {})),
         "groups": run.groups(content.get("groups", [])),
@@ -61,7 +62,7 @@ async def settle(
         "models": run.models(content.get("models", []), {user["email"] for user in content.get("users", [])}),
     }
     text = written({name: value for name, value in document.items() if value})
-    return Settled(asked=Asked(text=text, values=run.values, keep=True), left=run.left)
+    return Settled(asked=Asked(text=text, values=run.values, keep=True), left=run.left, heir=heir)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -70,6 +71,7 @@ class _Settling:
     ground: Ground
     overwrite: bool
     heir: str | None
+    adopts: bool
     values: Mapping[str, str] = field(repr=False)
     left: list[Left] = field(default_factory=list)
 
@@ -176,7 +178,7 @@ class _Settling:
             elif there is not None and there["owner"] not in (None, owner or self.heir) and not self.overwrite:
                 self.leave(place, model["id"], f"it belongs to {there['owner']}; --overwrite changes it")
             else:
-                if there is None and owner is None:
+                if owner is None and (there is None or (self.adopts and there["owner"] is None)):
                     model["owner"] = self.heir
                 taken.append(escaped(model))
         return taken

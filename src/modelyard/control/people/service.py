@@ -177,8 +177,10 @@ async def remove_user(
     if granted:
         noted["grants"] = {"old": [dict(grant) for grant in granted], "new": None}
     await change.audit("user.deleted", user_id, changes=noted)
-    for model_id in [*owned, *(grant["resource_id"] for grant in granted if grant["resource_type"] == MODEL)]:
+    for model_id in owned:
         change.publish("model", model_id)
+    if granted:
+        change.publish("user_grants", user_id)
     _published(change, user_id, old.group_ids)
 
 

@@ -34,6 +34,7 @@ async def new_link(changes: Changes, seal: Seal) -> str:
     async with changes.begin(SYSTEM) as change:
         await change.connection.execute(delete(facts).where(facts.c.name == TOKEN))
         await change.connection.execute(insert(facts).values(name=TOKEN, value=seal.digest(token).hex()))
+        await change.audit("setup.link_made", TOKEN, description="an older link is void")
     return token
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from modelyard.canonical.records import GrantRow, ModelRow
 from modelyard.canonical.snapshot import PENDING, Model, Preset, Principal, Readers
-from modelyard.control.catalogue.grants import PERMISSIONS, PRINCIPALS, access_control_of
+from modelyard.control.catalogue.grants import MODEL, PERMISSIONS, PRINCIPALS, access_control_of
 from modelyard.control.snapshot.compile import NOBODY, BaseModel, readers_of
 from modelyard.control.transaction import COMMAND_LINE, SYSTEM
 from modelyard.core import log
@@ -40,6 +40,28 @@ def compile_access(grants: Collection[GrantRow]) -> Access:
         grant for grant in grants if grant.permission in PERMISSIONS and grant.principal_type in PRINCIPALS.values()
     ]
     return Access(readers=readers_of(known), control=access_control_of(known)) if known else PRIVATE
+
+
+def without(access: Access, user_ids: frozenset[str], group_ids: frozenset[str]) -> Access:
+    """What is left of it when everything that was granted to these is gone. The same object when it names none of them."""
+    if user_ids.isdisjoint(access.readers.user_ids) and group_ids.isdisjoint(access.readers.group_ids):
+        return access
+    gone = {"user_ids": user_ids, "group_ids": group_ids}
+    return compile_access(
+        [
+            GrantRow(
+                resource_type=MODEL,
+                resource_id="",
+                principal_type=PRINCIPALS[field],
+                principal_id=name,
+                permission=permission,
+            )
+            for permission, lists in (access.control or {}).items()
+            for field, names in lists.items()
+            for name in names
+            if name not in gone[field]
+        ]
+    )
 
 
 def compile_base(name: str, base: BaseModel, override: ModelRow | None, access: Access, *, preset_wins: bool) -> Model:

@@ -7,7 +7,7 @@ from typing import Any
 from modelyard.canonical.records import DATABASE, Declared, GroupRow, ModelRow, Offer, UserRow
 from modelyard.canonical.snapshot import Principal
 from modelyard.control.settings.table import PERMISSIONS
-from modelyard.control.snapshot.models import PRIVATE, compile_access, compile_base, compile_preset
+from modelyard.control.snapshot.models import PRIVATE, compile_access, compile_base, compile_preset, without
 from modelyard.control.snapshot.offered import Offered, offered_by
 from modelyard.control.snapshot.pace import Pace
 from modelyard.control.snapshot.people import compile_credential, compile_principal
@@ -155,6 +155,7 @@ async def _lay_models(
 ) -> None:
     """Rows, then base models, then the presets that stand on them."""
     names = await _other_base_models(before.offered, draft.offered, pace)
+    renewed = await _ungrant(draft, facts, rules, pace)
     for model_id, row in facts.models.items():
         if model_id in rules.models:
             continue  # what a file declares stands, whatever is stored under its id
@@ -163,9 +164,10 @@ async def _lay_models(
         else:
             access = compile_access(facts.grants.pop(model_id, ()))
             draft.put_row(row, kept(access, before.access.get(model_id)))
-        names.add(model_id)
+        renewed.add(model_id)
         if pace.is_due:
             await pace.rest()
+    names |= renewed
     if facts.whole:
         names.update(draft.offered.models, draft.rows)
     else:
@@ -173,7 +175,7 @@ async def _lay_models(
     presets = await _compile_bases(draft, before, names, rules, pace)
     for owner_id in moved:
         presets.update(draft.owned.of(owner_id))
-    await _compile_presets(draft, before, presets, facts, rules, pace)
+    await _compile_presets(draft, before, presets, renewed, rules, pace)
     is_other_order = facts.whole or before.offered.models is not draft.offered.models
     if is_other_order:
         await pace.rest()
@@ -181,6 +183,25 @@ async def _lay_models(
     if names or presets or is_other_order:
         await pace.rest()
         draft.models = {**draft.bases, **draft.presets}
+
+
+async def _ungrant(draft: Picture, facts: Facts, rules: Rules, pace: Pace) -> set[str]:
+    """Take away what was granted to those who have nothing any more. Returns the models that named them.
+
+    Nothing is read for that: a group may be named in thousands of models.
+    """
+    found: set[str] = set()
+    user_ids, group_ids = facts.ungranted_users, facts.ungranted_groups
+    if not user_ids and not group_ids:
+        return found
+    for model_id, access in draft.access.items():
+        left = without(access, user_ids, group_ids)
+        if left is not access and model_id not in rules.models:
+            draft.access[model_id] = left
+            found.add(model_id)
+        if pace.is_due:
+            await pace.rest()
+    return found
 
 
 async def _other_base_models(before: Offered, after: Offered, pace: Pace) -> set[str]:
@@ -235,9 +256,9 @@ def _override_of(draft: Picture, name: str) -> ModelRow | None:
 
 
 async def _compile_presets(
-    draft: Picture, before: Picture, names: Iterable[str], facts: Facts, rules: Rules, pace: Pace
+    draft: Picture, before: Picture, names: Iterable[str], renewed: Collection[str], rules: Rules, pace: Pace
 ) -> None:
-    """Those of these names that are presets.
+    """Those of these names that are presets. The row or the access of those in `renewed` is another than before.
 
     Only a base model is stood on: a preset over a preset would lead past who may use the lower one. And a base model
     keeps its name against a preset.
@@ -258,7 +279,7 @@ async def _compile_presets(
                 draft.access[name],
                 owner,
                 preset_wins=rules.preset_wins,
-                known=None if name in facts.models else known,
+                known=None if name in renewed else known,
             )
             draft.presets[name] = kept(now, before.presets.get(name))
             is_at = rules.position_of(name, row.created_at)

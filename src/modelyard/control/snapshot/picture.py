@@ -21,7 +21,7 @@ from modelyard.canonical.records import (
 )
 from modelyard.canonical.snapshot import Model, Principal
 from modelyard.control.snapshot.compile import by_model
-from modelyard.control.snapshot.models import PRIVATE, Access, compile_access
+from modelyard.control.snapshot.models import Access, compile_access
 from modelyard.control.snapshot.offered import Offered
 
 # What a credential goes by: where it is kept ("key", "session", or the source of a declared one) and its id there.
@@ -73,7 +73,8 @@ class Facts:
 
     `whole`: everything was read, for a new picture. `members` are the users put into each group that was touched. The
     credentials of every user in `users` are all in `credentials`, the grants on every model of `models` in `grants`,
-    which laying uses up.
+    which laying uses up. All that was granted to `ungranted_users` and `ungranted_groups` is gone; a model that was
+    granted to one of them since is in `models`.
     """
 
     version: int
@@ -86,6 +87,8 @@ class Facts:
     connections: Sequence[ConnectionRow] | None = None
     models: Mapping[str, ModelRow | None] = field(default_factory=dict)
     grants: dict[str, list[GrantRow]] = field(default_factory=dict)
+    ungranted_users: frozenset[str] = frozenset()
+    ungranted_groups: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -166,16 +169,6 @@ class Picture:
         at = bisect_left(self.order, position)
         if at < len(self.order) and self.order[at] == position:
             del self.order[at]
-
-    def naming(self, principal_type: str, principal_ids: Collection[str]) -> list[str]:
-        """The models whose grants name one of these users or groups."""
-        wanted = frozenset(principal_ids)
-        return [
-            model_id
-            for model_id, access in self.access.items()
-            if access is not PRIVATE
-            and not wanted.isdisjoint(access.readers.user_ids if principal_type == "user" else access.readers.group_ids)
-        ]
 
 
 def kept(new: V, known: V | None) -> V:

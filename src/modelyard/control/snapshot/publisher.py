@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from modelyard.canonical.records import ConnectionRow, Declared, ModelRow, Offer
-from modelyard.canonical.snapshot import Published, Snapshot
+from modelyard.canonical.snapshot import Arena, Published, Snapshot
 from modelyard.control.keys.queries import TOLD_SECONDS
+from modelyard.control.snapshot.arena import compile_arena, in_force
 from modelyard.control.snapshot.compile import BaseModel
 from modelyard.control.snapshot.offered import is_same
 from modelyard.control.snapshot.pace import Pace
@@ -72,6 +73,7 @@ class Publisher:
         )
         self._connections_changed = connections_changed
         self._picture: Picture | None = None
+        self._arena: Mapping[str, Arena] = {}
         self._offers: Mapping[str, Offer] = {}
         self._working = asyncio.Lock()
         self._frozen_at = 0
@@ -152,6 +154,9 @@ class Publisher:
         """Under the lock. Only a picture that is complete comes into force."""
         before = self._picture or Picture()
         picture = await lay(before, facts, self._offers, self._rules, Pace())
+        if picture.settings != before.settings:
+            self._arena = compile_arena(picture.settings)
+        closed = frozenset(name for name, row in picture.rows.items() if not row.is_active)
         self._published.snapshot = Snapshot(
             version=picture.version,
             credentials=picture.by_digest,
@@ -161,7 +166,8 @@ class Publisher:
             fallback_model=self._fallback_model,
             open_catalogue=self._open_catalogue,
             settings=picture.settings,
-            closed=frozenset(name for name, row in picture.rows.items() if not row.is_active),
+            closed=closed,
+            arena=in_force(self._arena, picture.bases, picture.models, closed),
         )
         is_first, self._picture = self._picture is None, picture
         if is_first:

@@ -138,26 +138,21 @@ class _Reader:
         for names in _batches(members):
             for user_id, group_id in await self._members(memberships.c.group_id.in_(names)):
                 members[group_id].add(user_id)
-        groups = await self._groups() if members else None
-        # The grants that went with somebody are not touched each by each.
-        gone_users = [name for name, row in users.items() if row is None]
-        gone_groups = members.keys() - {row.id for row in groups or ()}
-        for principal_type, gone in (("user", gone_users), ("group", gone_groups)):
-            if gone:
-                models.update(dict.fromkeys(self._picture.naming(principal_type, gone)))
         for names in _batches(models):
             models.update((row.id, row) for row in await self._models(tables.models.c.id.in_(names)))
             found_grants |= await self._grants(grants.c.resource_id.in_(names))
         return Facts(
             version=version,
             settings=await settings_of.stored(self._connection) if "settings" in touched else None,
-            groups=groups,
+            groups=await self._groups() if members else None,
             members=members,
             users=users,
             credentials=credentials,
             connections=await self._connections() if "connection" in touched else None,
             models=models,
             grants=found_grants,
+            ungranted_users=frozenset(touched.get("user_grants", ())),
+            ungranted_groups=frozenset(touched.get("group_grants", ())),
         )
 
     def _credentials_wanted(

@@ -16,6 +16,8 @@ from modelyard.db.schema import trash
 from modelyard.db.slices import slices
 
 PURGED_AT_ONCE = 500
+# Whole objects with their texts: reading all of a large batch at one go would hold the event loop.
+READ_AT_ONCE = 50
 
 
 def place_of(trash_id: str) -> str:
@@ -111,12 +113,15 @@ async def newest(
 
 async def batch(connection: AsyncConnection, entity_type: str, batch_id: str, since: int) -> list[RowMapping]:
     """Everything that one act deleted. Raises Problem NOT_FOUND."""
-    found = await connection.execute(
+    query = (
         select(trash)
         .where(trash.c.entity_type == entity_type, trash.c.batch_id == batch_id, trash.c.deleted_at >= since)
         .order_by(trash.c.entity_id)
     )
-    rows = list(found.mappings())
+    rows: list[RowMapping] = []
+    found = await connection.stream(query.execution_options(yield_per=READ_AT_ONCE))
+    async for part in found.mappings().partitions():
+        rows += part
     if not rows:
         raise Problem(Kind.NOT_FOUND, "There is nothing left to restore of that deletion.", param="batch_id")
     return rows

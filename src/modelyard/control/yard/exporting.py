@@ -1,6 +1,6 @@
 """What the database holds, read as a document. Declared things are not in it: they are in their file already."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,11 +39,12 @@ from modelyard.db.schema import api_keys, models
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ground:
-    """What a document stands on beside the database."""
+    """What a document stands on beside the database. `offers` says whether a backend offers a base model of a name."""
 
     seal: Seal
     declared: Declared
     timeouts: Timeouts
+    offers: Callable[[str], bool] = lambda _: False
 
 
 @dataclass(slots=True, kw_only=True)

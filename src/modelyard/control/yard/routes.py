@@ -5,11 +5,13 @@ put any variable of it into a connection's header and have it sent to a server o
 """
 
 import asyncio
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Response
 
 from modelyard.control.catalogue.activity import Activity
+from modelyard.control.catalogue.sharing import is_offered
 from modelyard.control.context import Administrator, Context
 from modelyard.control.people.rights import Giver
 from modelyard.control.yard import revisions, service
@@ -94,7 +96,12 @@ async def _told(shape: type[ShownPlan], made: Made, **more: Any) -> Response:
 
 def _ground(context: Context) -> Ground:
     control = context.control
-    return Ground(seal=control.seal, declared=control.declared, timeouts=control.default_timeouts)
+    return Ground(
+        seal=control.seal,
+        declared=control.declared,
+        timeouts=control.default_timeouts,
+        offers=partial(is_offered, control.published.snapshot),
+    )
 
 
 def _asked(form: PlanForm, expect: str | None = None) -> Asked:

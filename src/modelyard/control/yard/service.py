@@ -1,7 +1,7 @@
 """Export, plan, apply, roll back: what commands and routes of "as code" have in common."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,10 +9,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from modelyard.canonical.snapshot import ADMIN
 from modelyard.control.catalogue.activity import Activity
+from modelyard.control.catalogue.sharing import check_name
 from modelyard.control.transaction import Change
 from modelyard.control.yard import applying, planning, reading, revisions
 from modelyard.control.yard.exporting import Ground, State, read_state
-from modelyard.control.yard.objects import KEY, USER, Objects, document_of
+from modelyard.control.yard.objects import KEY, MODEL, USER, Objects, document_of
 from modelyard.control.yard.planning import CREATE, Plan
 from modelyard.control.yard.wanting import Wanted, lookup_for, wanted
 from modelyard.control.yard.writing import written
@@ -131,10 +132,31 @@ def _planned(content: Any, state: State, ground: Ground, asked: Asked) -> tuple[
     """Everything of a plan that is not input or output; for a thread, because there may be thousands of models."""
     asked_for = _wanted(content, state, ground, asked)
     steps = tuple(planning.make(state.objects, asked_for.objects, keep=asked.keep))
+    check_names(steps, ground.offers)
     _keep_an_administrator(state.objects, asked_for.objects, ground, keep=asked.keep)
     notes = [*asked_for.notes, *_notes(steps, state, asked_for, ground)]
     made = Plan(steps=steps, notes=tuple(notes))
     return Made(plan=made, id=ground.seal.digest(made.text()).hex()[:32]), asked_for
+
+
+def new_presets(steps: Iterable[planning.Step]) -> list[str]:
+    """The ids of the presets that these steps make, of nothing or of an override."""
+    return [
+        step.path[0]
+        for step in steps
+        if step.noun == MODEL
+        and (step.new or {}).get("base_model_id") is not None
+        and (step.old or {}).get("base_model_id") is None
+    ]
+
+
+def check_names(steps: Iterable[planning.Step], offers: Callable[[str], bool]) -> None:
+    """Raises Problem CONFLICT that names the first preset that would take a base model's name, as the catalogue does."""
+    for model_id in new_presets(steps):
+        try:
+            check_name(model_id, offers)
+        except Problem as problem:
+            raise Problem(problem.kind, f"model {model_id}: {problem.message}", param=problem.param) from None
 
 
 def _keep_an_administrator(current: Objects, asked_for: Objects, ground: Ground, *, keep: bool) -> None:
