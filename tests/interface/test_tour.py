@@ -1,0 +1,92 @@
+"""The tour of docs/interface.md: every page of a server that is in use, wide and narrow, light and dark. axe finds nothing
+serious on any, none is wider than its screen, and the pictures are those that the document shows."""
+
+import re
+from collections.abc import Iterator
+from urllib.parse import quote
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.interface.browser import MIDDLE, NARROW, PICTURES, ROOT, WIDE, faults, opened, picture, sign_in
+from tests.interface.conftest import EMAIL, PASSWORD
+from tests.interface.showcase import showcase
+from tests.yard import Yard
+
+PRESET = "support/first-line"
+
+
+def first(yard: Yard, path: str, items: str = "items") -> str:
+    found: str = yard.admin.get(path).json()[items][0]["id"]
+    return found
+
+
+# Name of the picture, and where it is taken.
+PAGES = {
+    "overview": lambda yard: "/overview",
+    "playground": lambda yard: f"/playground?model={quote(PRESET)}",
+    "models": lambda yard: "/models",
+    "base-models": lambda yard: "/models?list=base",
+    "editor": lambda yard: f"/models/edit?id={quote(PRESET)}",
+    "history": lambda yard: f"/models/history?id={quote('code/review')}",
+    "import": lambda yard: "/models/import",
+    "deleted": lambda yard: "/models/deleted",
+    "connections": lambda yard: "/connections",
+    "connection": lambda yard: f"/connections?id={first(yard, '/api/v1/connections')}",
+    "keys": lambda yard: "/keys",
+    "people": lambda yard: "/people",
+    "groups": lambda yard: "/people/groups",
+    "permissions": lambda yard: "/people/permissions",
+    "audit": lambda yard: "/audit",
+    "change": lambda yard: f"/audit?id={first(yard, '/api/v1/audit?action=model.updated')}",
+    "settings": lambda yard: "/settings",
+    "as-code": lambda yard: "/yard",
+    "reference": lambda yard: "/reference",
+    "account": lambda yard: "/account",
+}
+LOOKS = {
+    "": (WIDE, "light"),
+    "-dark": (WIDE, "dark"),
+    "-middle": (MIDDLE, "light"),
+    "-narrow": (NARROW, "light"),
+    "-narrow-dark": (NARROW, "dark"),
+}
+
+
+@pytest.fixture(scope="module")
+def yard(engine, upstream, tmp_path_factory) -> Iterator[Yard]:
+    with showcase(engine, upstream, tmp_path_factory.mktemp("tour")) as running:
+        running.wait_for_calls(5)
+        yield running
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_every_page_is_fit_to_be_seen(browser, yard, look):
+    size, theme = LOOKS[look]
+    wrong: list[str] = []
+    with opened(browser, yard.url, size=size, theme=theme) as page:
+        sign_in(page, EMAIL, PASSWORD)
+        for name, address in PAGES.items():
+            page.goto(address(yard))
+            expect(page.get_by_role("heading", level=1)).to_have_count(1)
+            settled(page)
+            picture(page, f"tour-{name}{look}")
+            wrong += [f"{name}: {fault}" for fault in faults(page)]
+            if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
+                wrong.append(f"{name}: wider than the screen")
+    assert not wrong, "\n".join(wrong)
+
+
+def settled(page: Page) -> None:
+    """Nothing is loading any more."""
+    page.wait_for_load_state("networkidle")
+    expect(page.get_by_role("status", name="Loading")).to_have_count(0)
+
+
+def test_the_document_shows_pictures_that_the_tour_makes():
+    text = (ROOT / "docs/interface.md").read_text("utf-8") + (ROOT / "README.md").read_text("utf-8")
+    shown = set(re.findall(r"\((?:docs/)?pictures/([\w-]+)\.png\)", text))
+    made = {f"tour-{name}{look}" for name in PAGES for look in LOOKS}
+    assert shown
+    assert shown <= made
+    assert {path.stem for path in (ROOT / "docs/pictures").glob("*.png")} == shown, f"copy them from {PICTURES}"
