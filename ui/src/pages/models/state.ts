@@ -38,6 +38,11 @@ export function stateOf(active: boolean, offered: boolean, known: readonly Known
   return { name: first.state as StateName, reason: first.state === "failed" ? reason : null, moving };
 }
 
+/** Whether loading it may come to something: not when every backend of it has said that it cannot. */
+export function loadable(known: readonly KnownState[] = []): boolean {
+  return !known.length || known.some((one) => one.state !== "not_supported");
+}
+
 /** Dot and pulse of each state. */
 export const MEANINGS = {
   disabled: "neutral",
