@@ -1,5 +1,6 @@
 """Five thousand models in one list, and models on a backend that loads and unloads them."""
 
+import json
 import re
 
 import pytest
@@ -10,13 +11,11 @@ from tests.servers import run_scripted
 
 M = "/api/v1/models"
 COUNT = 5000
-# The aim is that no task takes 50 ms. Two cores that others use as well give no such promise: this is the bound of a test.
-BOUND_MS = 200
+# The aim is that no task takes 50 ms. It is counted in the time that the processor gave to the task, so that what else runs
+# on the machine does not count; the bound leaves room for a slower one.
+AIM_MS, BOUND_MS = 50, 100
 
 SCROLL = """async () => {
-  const tasks = [];
-  const observer = new PerformanceObserver((list) => tasks.push(...list.getEntries().map((entry) => entry.duration)));
-  observer.observe({ type: "longtask" });
   const frame = () => new Promise((done) => requestAnimationFrame(done));
   const bottom = () => document.documentElement.scrollHeight;
   for (let step = 0; step < 120; step++) { scrollBy(0, 300); await frame(); }
@@ -26,11 +25,22 @@ SCROLL = """async () => {
     for (let wait = 0; wait < 20; wait++) await frame();
   }
   scrollTo(0, bottom());
-  await new Promise((done) => setTimeout(done, 500));
-  tasks.push(...observer.takeRecords().map((entry) => entry.duration));
-  observer.disconnect();
-  return tasks;
 }"""
+
+
+def tasks_of(trace: bytes) -> list[float]:
+    """Processor time of every task of the page's main thread, in milliseconds."""
+    events = json.loads(trace)["traceEvents"]
+    threads = {
+        (event["pid"], event["tid"])
+        for event in events
+        if event["name"] == "thread_name" and event["args"]["name"] == "CrRendererMain"
+    }
+    return [
+        event["tdur"] / 1000
+        for event in events
+        if (event["pid"], event["tid"]) in threads and event["name"].endswith("::RunTask") and "tdur" in event
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -47,15 +57,18 @@ def many(house):
     return house
 
 
-def test_five_thousand_scroll_without_a_long_task(page, many, capsys):
+def test_five_thousand_scroll_without_a_long_task(browser, page, many, capsys):
     page.goto("/models")
     expect(page.get_by_role("link", name="Model 0000", exact=True)).to_be_visible()
     expect(page.get_by_role("heading", level=1)).to_have_text(re.compile(r"Models\s*5000"))
-    tasks = page.evaluate(SCROLL)
+    browser.start_tracing(page=page, categories=["toplevel", "__metadata"])
+    page.evaluate(SCROLL)
+    tasks = sorted(tasks_of(browser.stop_tracing()))
     with capsys.disabled():
-        over = [round(task) for task in tasks if task > 50]
-        print(f"\nscrolling {COUNT} models: {len(over)} tasks over 50 ms {sorted(over)[-5:]}")
-    assert max(tasks, default=0) < BOUND_MS
+        over = sum(task > AIM_MS for task in tasks)
+        print(f"\nscrolling {COUNT} models: longest tasks {tasks[-5:]} ms, {over} over {AIM_MS} ms")
+    assert len(tasks) > 500
+    assert tasks[-1] < BOUND_MS
     last = page.get_by_role("link", name="Model 4999", exact=True)
     expect(last).to_be_visible()
     expect(page.get_by_role("row").filter(has=last)).to_have_attribute("aria-rowindex", "5001")

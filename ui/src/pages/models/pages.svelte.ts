@@ -80,12 +80,17 @@ export class ModelPages {
     return this.#found.answers.find(Boolean) ?? this.#settled?.answers.find(Boolean);
   }
 
+  #known(page: number): Answer | undefined {
+    return this.#client.getQueryData<Answer>(this.#options(page).queryKey);
+  }
+
   /** The row at an index from 0; undefined until it has come. */
   at(index: number): ListedRow | undefined {
     const page = Math.floor(index / PAGE) + 1;
     const answer = this.isStale
       ? this.#settled?.answers[this.#settled.pages.indexOf(page)]
-      : this.#found.answers[this.#wanted.indexOf(page)];
+      : // A row that keeps the focus may be of a page that is no longer in sight.
+        (this.#found.answers[this.#wanted.indexOf(page)] ?? this.#known(page));
     return answer?.items[index % PAGE];
   }
 
@@ -93,8 +98,7 @@ export class ModelPages {
     const next = pagesOf(first, last);
     clearTimeout(this.#resting);
     if (next.join() === this.#wanted.join()) return;
-    const known = next.every((page) => this.#client.getQueryData(this.#options(page).queryKey));
-    if (known) this.#wanted = next;
+    if (next.every((page) => this.#known(page))) this.#wanted = next;
     else this.#resting = setTimeout(() => (this.#wanted = next), REST_MS);
   }
 
