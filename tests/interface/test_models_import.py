@@ -1,6 +1,7 @@
 """Models out of a file: what is in it is shown first, nothing is sent before somebody says so, and each item is answered."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,7 @@ def test_a_file_is_previewed_and_imported(page, house, tmp_path):
     picture(page, "models-import")
     opened_file(page, file(tmp_path, content))
     expect(result(page, "New one")).to_contain_text("New")
-    expect(result(page, "Known anew")).to_contain_text("Changes an existing one")
+    expect(result(page, "Known anew")).to_contain_text("Updates an existing")
     expect(result(page, "No id")).to_contain_text("It has no id.")
     expect(page.get_by_text("It is not an object.")).to_be_visible()
     expect(page.get_by_text("2 items that cannot be read are left out.")).to_be_visible()
@@ -89,6 +90,8 @@ def test_when_one_fails_nothing_is_changed_unless_the_good_ones_are_wanted(brows
         page.get_by_role("button", name="Import 2 models").click()
         expect(page.get_by_role("status").filter(has_text="Nothing was changed")).to_be_visible()
         expect(result(page, "Bad")).to_contain_text("There is no user with the id 'nobody'.")
+        page.get_by_role("button", name=re.compile("^All")).click()
+        expect(result(page, "Good")).to_contain_text("New")
         assert not exists(house, "good")
         picture(page, "models-import-refused")
         page.get_by_role("checkbox", name="Import the good ones even if others fail").check()

@@ -84,6 +84,12 @@ export class ModelPages {
     return this.#client.getQueryData<Answer>(this.#options(page).queryKey);
   }
 
+  /** Some row that has come may be changed by the person. */
+  get someChangeable(): boolean {
+    const answers = this.isStale ? this.#settled?.answers : this.#found.answers;
+    return (answers ?? []).some((answer) => answer?.items.some((row) => row.write_access && row.source !== "file"));
+  }
+
   /** The row at an index from 0; undefined until it has come. */
   at(index: number): ListedRow | undefined {
     const page = Math.floor(index / PAGE) + 1;

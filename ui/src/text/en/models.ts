@@ -29,6 +29,7 @@ export const models = {
   states: {
     disabled: "Disabled",
     offline: "Base offline",
+    offlineBase: "Offline",
     loading: "Loading",
     unloading: "Unloading",
     loaded: "Loaded",
@@ -215,12 +216,13 @@ export const models = {
     file: (name: string) => `In ${name}`,
     counts: {
       new: "New",
-      existing: "Changes an existing one",
+      existing: "Updates an existing",
       declared: "Stays as in yard.yaml",
       foreign: "Not yours to change",
       unreadable: "Cannot be read",
     },
     checking: "Comparing with what is here",
+    nameless: "No name",
     place: "No.",
     what: "What happens",
     preview: "What is in the file",
