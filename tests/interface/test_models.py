@@ -241,6 +241,15 @@ def test_many_are_changed_at_once_and_it_can_be_undone(page, house):
     # What had been off before stays off.
     expect(row(page, "Delta")).to_contain_text("Disabled")
 
+    # How a row was when it was selected does not count, but how it is.
+    page.get_by_role("checkbox", name="Select Alpha").check()
+    page.get_by_role("switch", name="Alpha is active").click()
+    expect(row(page, "Alpha")).to_contain_text("Disabled")
+    page.get_by_role("region", name="1 selected").get_by_role("button", name="Enable").click()
+    expect(row(page, "Alpha")).not_to_contain_text("Disabled")
+    page.get_by_role("listitem").filter(has_text="Enabled 1 model").get_by_role("button", name="Undo").click()
+    expect(row(page, "Alpha")).to_contain_text("Disabled")
+
     page.get_by_role("checkbox", name="Select all that are shown").check()
     bar = page.get_by_role("region", name="5 selected")
     bar.get_by_role("button", name="Tag").click()

@@ -124,6 +124,16 @@ def test_a_file_that_cannot_be_read_is_told_why(page, tmp_path, content, told):
     expect(page.get_by_role("alert")).to_have_count(0)
 
 
+def test_a_file_can_be_dropped(page):
+    page.goto("/models/import")
+    dropped = page.evaluate_handle(
+        """(text) => { const carried = new DataTransfer(); carried.items.add(new File([text], "m.json")); return carried; }""",
+        json.dumps([item("dropped", "Dropped")]),
+    )
+    page.get_by_role("group", name="Drop a file here").dispatch_event("drop", {"dataTransfer": dropped})
+    expect(result(page, "Dropped")).to_contain_text("New")
+
+
 def test_a_modelfile_becomes_a_model(page, house, tmp_path):
     content = 'FROM tiny-llama\nSYSTEM """Talk like a pirate."""\nPARAMETER temperature 0.7\nPARAMETER num_gqa 8\n'
     opened_file(page, file(tmp_path, content, "Pirate.Modelfile"))

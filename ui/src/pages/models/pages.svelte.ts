@@ -84,10 +84,15 @@ export class ModelPages {
     return this.#client.getQueryData<Answer>(this.#options(page).queryKey);
   }
 
-  /** Some row that has come may be changed by the person. */
-  get someChangeable(): boolean {
+  /** Rows that have come and may be in sight. */
+  get loaded(): ListedRow[] {
     const answers = this.isStale ? this.#settled?.answers : this.#found.answers;
-    return (answers ?? []).some((answer) => answer?.items.some((row) => row.write_access && row.source !== "file"));
+    return (answers ?? []).flatMap((answer) => answer?.items ?? []);
+  }
+
+  /** Some of them may be changed by the person. */
+  get someChangeable(): boolean {
+    return this.loaded.some((row) => row.write_access && row.source !== "file");
   }
 
   /** The row at an index from 0; undefined until it has come. */

@@ -1,14 +1,13 @@
 /** The list of models, what was deleted, and the import. */
 export const models = {
   title: "Models",
-  subtitle: "Presets that run on the models of your backends, each with its own prompt, settings and access.",
   tabs: { label: "Kinds of models", presets: "Presets", base: "Base models", deleted: "Deleted" },
   create: "New model",
   import: "Import",
   export: "Export all",
   search: "Search models",
   views: { label: "Whose models", all: "All", created: "Created by you", shared: "Shared with you" },
-  tags: { label: "Tags", more: "More tags", every: "All tags" },
+  tags: { label: "Tags", more: "More tags" },
   columns: {
     select: "Selection",
     name: "Name",
@@ -49,7 +48,6 @@ export const models = {
   deletedOwner: "Deleted user",
   you: "You",
   activate: (name: string) => `${name} is active`,
-  openEditor: (name: string) => `Edit ${name}`,
   menuOf: (name: string) => `Actions for ${name}`,
   menu: {
     edit: "Edit",
@@ -141,7 +139,6 @@ export const models = {
     deleteText: (open: number) =>
       `${open === 0 ? "None of them is" : open === 1 ? "1 of them is" : `${open} of them are`} open to other people. Calls to them are refused from then on; all can be restored as one step.`,
     first: (count: number) => `The first ${count} are selected.`,
-    notDone: (count: number) => `${count} were not changed.`,
   },
   base: {
     subtitle: "What the backends offer. The switch and the settings say what people here make of it.",
@@ -163,7 +160,6 @@ export const models = {
       function: "Function",
       none: "Nowhere",
     } as Record<string, string>,
-    failed: "What the backends offer could not be read",
   },
   empty: {
     title: "No models yet",
@@ -174,7 +170,6 @@ export const models = {
   deletedPage: {
     title: "Deleted models",
     subtitle: "What was deleted can be restored, with its access, history and picture, until its time is over.",
-    back: "To the models",
     deletedAt: "Deleted",
     by: "Deleted by",
     until: "Gone for good",
@@ -194,7 +189,6 @@ export const models = {
     choose: "Choose a file",
     another: "Choose another file",
     limits: "JSON up to 20 MB, or a Modelfile up to 4 MB. Nothing is sent before you confirm.",
-    reading: "Reading the file",
     faults: {
       tooLarge: (megabytes: number) => `The file has ${megabytes} MB; at most 20 MB can be imported at once.`,
       tooLargeModelfile: "A Modelfile can have at most 4 MB.",
@@ -242,7 +236,6 @@ export const models = {
     name: "Name",
     base: "Base model",
     baseHelp: "FROM names a file; choose the model it stands on.",
-    from: "FROM",
     makeModel: "Import the model",
     changes: "A model with this id exists and is changed.",
     made: (name: string) => `Imported ${name}`,
