@@ -308,33 +308,6 @@ def test_base_models_are_set_up_by_a_switch(page, house):
     expect(page.get_by_text("No base model matches")).to_be_visible()
 
 
-def test_deleted_models_are_restored(page, house):
-    take(house, [preset(f"gone-{n}", f"Gone {n}", access_control=None) for n in range(3)])
-    house.admin.post(f"{M}/model/delete", json={"id": "gone-0"})
-    house.admin.post(f"{M}/bulk", json={"ids": ["gone-1", "gone-2"], "action": "delete"})
-    page.goto("/models/deleted")
-    expect(page.get_by_role("row").filter(has_text="Gone 0")).to_contain_text("in 29 days")
-    assert faults(page) == []
-    picture(page, "models-deleted")
-    page.get_by_role("button", name="Restore Gone 0").click()
-    expect(page.get_by_text("Restored Gone 0")).to_be_visible()
-    assert model(house, "gone-0")["access_control"] is None
-    page.get_by_role("button", name="Actions for Gone 1").click()
-    page.get_by_role("menuitem", name="Restore all 2 that were deleted with it").click()
-    expect(page.get_by_text("Restored 2 models")).to_be_visible()
-    assert model(house, "gone-2") is not None
-
-
-def test_the_older_of_two_that_had_one_id_is_restored_as_itself(page, house):
-    for name in ("Older", "Newer"):
-        take(house, [preset("twice", name)])
-        house.admin.post(f"{M}/model/delete", json={"id": "twice"})
-    page.goto("/models/deleted")
-    page.get_by_role("button", name="Restore Older").click()
-    expect(page.get_by_text("Restored Older")).to_be_visible()
-    assert model(house, "twice")["name"] == "Older"
-
-
 def test_somebody_who_may_only_use_models_reads_them(person, house):
     person.goto("/models")
     expect(row(person, "Beta")).to_contain_text("Read only")

@@ -1,4 +1,4 @@
-"""Models out of a file: what is in it is shown first, nothing is sent before somebody says so, and each item is answered."""
+"""Models out of the trash, and out of a file: what is in it is shown first, nothing is sent before somebody says so, and each item is answered."""
 
 import json
 import re
@@ -157,3 +157,31 @@ def test_a_preview_fits_a_telephone(browser, house, tmp_path):
         assert page.locator("tr[data-row]").count() < 40
         assert faults(page) == []
         picture(page, "models-import-narrow-dark")
+
+
+def test_deleted_models_are_restored(page, house):
+    rows = [item(f"gone-{n}", f"Gone {n}", access_control=None) for n in range(3)]
+    assert house.admin.post(f"{M}/import", json=rows).status_code == 200
+    house.admin.post(f"{M}/model/delete", json={"id": "gone-0"})
+    house.admin.post(f"{M}/bulk", json={"ids": ["gone-1", "gone-2"], "action": "delete"})
+    page.goto("/models/deleted")
+    expect(page.get_by_role("row").filter(has_text="Gone 0")).to_contain_text("in 29 days")
+    assert faults(page) == []
+    picture(page, "models-deleted")
+    page.get_by_role("button", name="Restore Gone 0").click()
+    expect(page.get_by_text("Restored Gone 0")).to_be_visible()
+    assert house.admin.get(f"{M}/model", params={"id": "gone-0"}).json()["access_control"] is None
+    page.get_by_role("button", name="Actions for Gone 1").click()
+    page.get_by_role("menuitem", name="Restore all 2 that were deleted with it").click()
+    expect(page.get_by_text("Restored 2 models")).to_be_visible()
+    assert exists(house, "gone-2")
+
+
+def test_the_older_of_two_that_had_one_id_is_restored_as_itself(page, house):
+    for name in ("Older", "Newer"):
+        assert house.admin.post(f"{M}/create", json=item("twice", name)).status_code == 200
+        house.admin.post(f"{M}/model/delete", json={"id": "twice"})
+    page.goto("/models/deleted")
+    page.get_by_role("button", name="Restore Older").click()
+    expect(page.get_by_text("Restored Older")).to_be_visible()
+    assert house.admin.get(f"{M}/model", params={"id": "twice"}).json()["name"] == "Older"
