@@ -1,4 +1,4 @@
-"""Models out of the trash, and out of a file: what is in it is shown first, nothing is sent before somebody says so, and each item is answered."""
+"""Models out of the trash, and out of a file: its content is shown first, nothing is sent unasked, each item is answered."""
 
 import json
 import re
