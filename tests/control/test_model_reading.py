@@ -88,6 +88,23 @@ def test_a_list_tells_presets_with_their_owner_and_hides_parameters_from_who_may
     assert listed(clients["admin"], query="private")["items"][0]["write_access"] is True
 
 
+def test_a_list_tells_whether_the_base_of_a_model_is_there(clients, presets):
+    with_latest = create(clients["admin"], "stands", base_model_id="slow:latest", is_active=False, access_control={})
+    without = create(clients["admin"], "floats", base_model_id="no-such-base", access_control={})
+    assert (with_latest.status_code, without.status_code) == (200, 200)
+
+    def offered(model_id):
+        return listed(clients["admin"], query=model_id)["items"][0]["base_offered"]
+
+    try:
+        assert (offered("stands"), offered("floats")) == (True, False)
+        assert create(clients["admin"], "slow", base_model_id=None, is_active=False).status_code == 200
+        assert offered("stands") is False
+    finally:
+        for model_id in ("stands", "floats", "slow"):
+            clients["admin"].post("/api/v1/models/model/delete", json={"id": model_id})
+
+
 @pytest.mark.parametrize(
     ("query", "found"),
     [

@@ -13,13 +13,22 @@ export class Problem extends Error {
   readonly fields: Record<string, string>;
   /** By which the server's log knows the request. */
   readonly requestId: string | null;
+  /** The whole answer: a refused import tells in it what came of each item. */
+  readonly body: unknown;
 
-  constructor(status: number, message: string, fields: Record<string, string> = {}, requestId: string | null = null) {
+  constructor(
+    status: number,
+    message: string,
+    fields: Record<string, string> = {},
+    requestId: string | null = null,
+    body: unknown = undefined,
+  ) {
     super(message);
     this.name = "Problem";
     this.status = status;
     this.fields = fields;
     this.requestId = requestId;
+    this.body = body;
   }
 }
 
@@ -39,7 +48,7 @@ export function problemOf(response: Response, body: unknown): Problem {
       .map(([name, fault]) => (name ? `${name}: ${fault}` : fault))
       .join("; ");
   }
-  return new Problem(response.status, message, fields, requestId);
+  return new Problem(response.status, message, fields, requestId, body);
 }
 
 function told(body: unknown): unknown {

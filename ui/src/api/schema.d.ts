@@ -3087,7 +3087,8 @@ export interface components {
         };
         /**
          * OwnedModel
-         * @description A row with its owner; null when that account is gone.
+         * @description A row with its owner, null when that account is gone. `base_offered`: a backend offers the model that it stands on
+         *     at the moment, and nobody has switched that one off.
          */
         OwnedModel: {
             /** Access Control */
@@ -3098,6 +3099,8 @@ export interface components {
             access_grants: components["schemas"]["ShownGrant"][];
             /** Base Model Id */
             base_model_id: string | null;
+            /** Base Offered */
+            base_offered: boolean;
             /** Created At */
             created_at: number;
             /** Id */

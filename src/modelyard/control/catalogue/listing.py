@@ -14,6 +14,7 @@ from modelyard.control.catalogue.listing_query import CREATED, SHARED, Limits, W
 from modelyard.control.catalogue.schemas import Counts, Models, OwnedModel, Owner
 from modelyard.control.catalogue.shown import Granted, declared_grants, declared_rights, granted_from, shown
 from modelyard.control.context import Context
+from modelyard.policy.access import other_spelling
 
 _KEYS = {
     "name": lambda entry: sort_name(entry.row.name),
@@ -111,7 +112,10 @@ def _owned(
     model = shown(row, granted, write_access=write_access, image="" if has_image else None, listed=True)
     if isinstance(owner, UserRow):
         owner = Owner(id=owner.id, name=owner.name, role=owner.role, email=owner.email)
-    return OwnedModel.model_construct(**dict(model), user=owner)
+    snapshot = context.control.published.snapshot
+    base = row.base_model_id or row.id
+    offered = sharing.is_offered(snapshot, base) or sharing.is_offered(snapshot, other_spelling(base))
+    return OwnedModel.model_construct(**dict(model), user=owner, base_offered=offered)
 
 
 def _matches(row: ModelRow, owner: UserRow | Owner | None, wanted: Wanted) -> bool:

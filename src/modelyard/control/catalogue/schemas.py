@@ -106,9 +106,11 @@ class Model(BaseModel):
 
 
 class OwnedModel(Model):
-    """A row with its owner; null when that account is gone."""
+    """A row with its owner, null when that account is gone. `base_offered`: a backend offers the model that it stands on
+    at the moment, and nobody has switched that one off."""
 
     user: Owner | None
+    base_offered: bool
 
 
 class Counts(BaseModel):

@@ -1,0 +1,187 @@
+"""Models out of the trash, and out of a file: its content is shown first, nothing is sent unasked, each item is answered."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.interface.browser import NARROW, faults, opened, picture, sign_in
+from tests.interface.conftest import EMAIL, PASSWORD
+
+M = "/api/v1/models"
+
+
+@pytest.fixture(autouse=True)
+def catalogue(house):
+    assert house.admin.delete(f"{M}/delete/all", params={"confirm": "true"}).status_code == 200
+    assert house.admin.post(f"{M}/create", json=item("known", "Known")).status_code == 200
+
+
+def item(model_id: str, name: str, **fields: Any) -> dict[str, Any]:
+    return {"id": model_id, "name": name, "base_model_id": "tiny-llama", "meta": {}, "params": {}, **fields}
+
+
+def file(folder: Path, content: Any, name: str = "models.json") -> Path:
+    path = folder / name
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return path
+
+
+def opened_file(page: Page, path: Path) -> None:
+    page.goto("/models/import")
+    page.get_by_label("Choose a file").last.set_input_files(path)
+
+
+def result(page: Page, name: str) -> Locator:
+    return page.get_by_role("row").filter(has_text=name)
+
+
+def exists(house: Any, model_id: str) -> bool:
+    return bool(house.admin.get(f"{M}/model", params={"id": model_id}).status_code == 200)
+
+
+def test_a_file_is_previewed_and_imported(page, house, tmp_path):
+    content = [
+        item("new", "New one"),
+        item("known", "Known anew"),
+        {"name": "No id"},
+        "nothing",
+        {"id": "entry", "name": "Entry", "info": item("entry", "An entry of a list")},
+    ]
+    sent = []
+    page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
+    page.goto("/models/import")
+    assert faults(page) == []
+    picture(page, "models-import")
+    opened_file(page, file(tmp_path, content))
+    expect(result(page, "New one")).to_contain_text("New")
+    expect(result(page, "Known anew")).to_contain_text("Updates an existing")
+    expect(result(page, "No id")).to_contain_text("It has no id.")
+    expect(page.get_by_text("It is not an object.")).to_be_visible()
+    expect(page.get_by_text("2 items that cannot be read are left out.")).to_be_visible()
+    assert sent == []
+    assert not exists(house, "new")
+    assert faults(page) == []
+    picture(page, "models-import-preview")
+
+    page.get_by_role("button", name="Import 3 models").click()
+    expect(page.get_by_role("status").filter(has_text="Done")).to_contain_text("Created 2, Updated 1")
+    expect(result(page, "New one")).to_contain_text("Created")
+    expect(result(page, "Known anew")).to_contain_text("Updated")
+    expect(result(page, "An entry of a list")).to_contain_text("Created")
+    assert exists(house, "new")
+    assert faults(page) == []
+    picture(page, "models-import-done")
+    page.get_by_role("link", name="To the models").last.click()
+    expect(page.get_by_role("link", name="Known anew")).to_be_visible()
+
+
+def test_when_one_fails_nothing_is_changed_unless_the_good_ones_are_wanted(browser, house, tmp_path):
+    content = {"models": [item("good", "Good"), item("bad", "Bad", access_control={"read": {"user_ids": ["nobody"]}})]}
+    with opened(browser, house.url, expected=("/models/import",)) as page:
+        sign_in(page, EMAIL, PASSWORD)
+        opened_file(page, file(tmp_path, content))
+        page.get_by_role("button", name="Import 2 models").click()
+        expect(page.get_by_role("status").filter(has_text="Nothing was changed")).to_be_visible()
+        expect(result(page, "Bad")).to_contain_text("There is no user with the id 'nobody'.")
+        page.get_by_role("button", name=re.compile("^All")).click()
+        expect(result(page, "Good")).to_contain_text("New")
+        assert not exists(house, "good")
+        picture(page, "models-import-refused")
+        page.get_by_role("checkbox", name="Import the good ones even if others fail").check()
+        page.get_by_role("button", name="Import 2 models").click()
+        expect(page.get_by_role("status").filter(has_text="Done")).to_contain_text("Failed 1")
+        expect(result(page, "Bad")).to_contain_text("Failed")
+        assert exists(house, "good")
+        assert not exists(house, "bad")
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ('[{"id": "a", "name": "A"', "The JSON ends too early"),
+        ('[{"id": }]', "The file is not valid JSON"),
+        ('{"presets": []}', "neither a list of models"),
+        ("[]", "The list in the file is empty."),
+        ("  ", "The file is empty."),
+        (b"\x89PNG\r\n\x1a\n\x00\x00", "The file is not text."),
+        ("hello", "neither a list of models"),
+        (b"[" + b" " * (20 * 1024 * 1024) + b"]", "at most 20 MB"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_told_why(page, tmp_path, content, told):
+    opened_file(page, file(tmp_path, content))
+    expect(page.get_by_role("alert")).to_contain_text(told)
+    # Another one can be chosen at once.
+    page.get_by_label("Choose a file").last.set_input_files(file(tmp_path, [item("next", "Next")], "next.json"))
+    expect(page.get_by_role("button", name="Import 1 model")).to_be_visible()
+    expect(page.get_by_role("alert")).to_have_count(0)
+
+
+def test_a_file_can_be_dropped(page):
+    page.goto("/models/import")
+    dropped = page.evaluate_handle(
+        """(text) => { const carried = new DataTransfer(); carried.items.add(new File([text], "m.json")); return carried; }""",
+        json.dumps([item("dropped", "Dropped")]),
+    )
+    page.get_by_role("group", name="Drop a file here").dispatch_event("drop", {"dataTransfer": dropped})
+    expect(result(page, "Dropped")).to_contain_text("New")
+
+
+def test_a_modelfile_becomes_a_model(page, house, tmp_path):
+    content = 'FROM tiny-llama\nSYSTEM """Talk like a pirate."""\nPARAMETER temperature 0.7\nPARAMETER num_gqa 8\n'
+    opened_file(page, file(tmp_path, content, "Pirate.Modelfile"))
+    expect(page.get_by_label("ID")).to_have_value("pirate")
+    assert faults(page) == []
+    picture(page, "models-import-modelfile")
+    page.get_by_role("button", name="Import the model").click()
+    expect(page.get_by_role("status").filter(has_text="Imported")).to_be_visible()
+    made = house.admin.get(f"{M}/model", params={"id": "pirate"}).json()
+    assert made["params"]["system"] == "Talk like a pirate."
+    assert made["base_model_id"] == "tiny-llama"
+
+
+def test_a_preview_fits_a_telephone(browser, house, tmp_path):
+    with opened(browser, house.url, theme="dark") as page:
+        sign_in(page, EMAIL, PASSWORD)
+        page.set_viewport_size({"width": NARROW[0], "height": NARROW[1]})
+        opened_file(page, file(tmp_path, [item("a" * 200, "ب" * 200), *(item(f"m{n}", f"M {n}") for n in range(300))]))
+        expect(page.get_by_role("button", name="Import 301 models")).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert page.locator("tr[data-row]").count() < 40
+        assert faults(page) == []
+        picture(page, "models-import-narrow-dark")
+
+
+def test_deleted_models_are_restored(page, house):
+    rows = [item(f"gone-{n}", f"Gone {n}", access_control=None) for n in range(3)]
+    assert house.admin.post(f"{M}/import", json=rows).status_code == 200
+    house.admin.post(f"{M}/model/delete", json={"id": "gone-0"})
+    house.admin.post(f"{M}/bulk", json={"ids": ["gone-1", "gone-2"], "action": "delete"})
+    page.goto("/models/deleted")
+    expect(page.get_by_role("row").filter(has_text="Gone 0")).to_contain_text("in 29 days")
+    assert faults(page) == []
+    picture(page, "models-deleted")
+    page.get_by_role("button", name="Restore Gone 0").click()
+    expect(page.get_by_text("Restored Gone 0")).to_be_visible()
+    assert house.admin.get(f"{M}/model", params={"id": "gone-0"}).json()["access_control"] is None
+    page.get_by_role("button", name="Actions for Gone 1").click()
+    page.get_by_role("menuitem", name="Restore all 2 that were deleted with it").click()
+    expect(page.get_by_text("Restored 2 models")).to_be_visible()
+    assert exists(house, "gone-2")
+
+
+def test_the_older_of_two_that_had_one_id_is_restored_as_itself(page, house):
+    for name in ("Older", "Newer"):
+        assert house.admin.post(f"{M}/create", json=item("twice", name)).status_code == 200
+        house.admin.post(f"{M}/model/delete", json={"id": "twice"})
+    page.goto("/models/deleted")
+    page.get_by_role("button", name="Restore Older").click()
+    expect(page.get_by_text("Restored Older")).to_be_visible()
+    assert house.admin.get(f"{M}/model", params={"id": "twice"}).json()["name"] == "Older"

@@ -1,0 +1,289 @@
+/** What can be done to models from their list. Each act tells what it did and, where it can, offers to take it back. */
+import type { QueryClient } from "@tanstack/svelte-query";
+import { address } from "$app/place";
+import { api, body, type Schemas } from "$api/client";
+import { copyText } from "$parts/clipboard";
+import { failed, said, undoable } from "$parts/notify";
+import { models as text } from "$text/models";
+import { saveFile } from "./download";
+import { EVERYONE, fileName, isPublic, tagNames, type Row, type Subject } from "./subject";
+
+export type Bulk = Schemas["Bulk"];
+export type ItemResult = Schemas["ItemResult"];
+
+/** The most that `bulk` and `export` take in one request. */
+const BULK_IDS = 1000;
+const EXPORT_IDS = 100;
+
+const TOUCHED = ["models", "model", "chat-models", "states", "jobs", "audit"];
+
+export class ModelActs {
+  readonly #queries: QueryClient;
+
+  constructor(queries: QueryClient) {
+    this.#queries = queries;
+  }
+
+  /** Everything that shows models is asked for again. */
+  async changed(): Promise<void> {
+    await Promise.all(TOUCHED.map((noun) => this.#queries.invalidateQueries({ queryKey: [noun] })));
+  }
+
+  /** Runs an act; what goes wrong is told, and false comes back. */
+  async tried(act: () => Promise<unknown>): Promise<boolean> {
+    try {
+      await act();
+      return true;
+    } catch (error) {
+      failed(error);
+      return false;
+    } finally {
+      await this.changed();
+    }
+  }
+
+  async setActive(model: Subject, active: boolean): Promise<void> {
+    await this.tried(async () => {
+      if (model.row) {
+        await api.POST("/api/v1/models/model/toggle", { params: { query: { id: model.id, is_active: active } } });
+      } else {
+        // Without a row a base model is the administrators' alone; the row changes nothing else.
+        const form = { id: model.id, name: model.name, is_active: active, access_control: {} };
+        await api.POST("/api/v1/models/create", { body: { ...form, meta: {}, params: {} } });
+      }
+    });
+  }
+
+  async setHidden(model: Subject, hidden: boolean): Promise<void> {
+    const set = (value: boolean) =>
+      this.tried(async () => {
+        if (model.row) {
+          const action = value ? "hide" : "show";
+          const [result] = (
+            await body(api.POST("/api/v1/models/bulk", { body: { ids: [model.row.id], action, tags: [] } }))
+          ).results;
+          if (result?.status === "failed") throw new Error(result.detail ?? "");
+        } else {
+          const form = { id: model.id, name: model.name, access_control: {}, is_active: true };
+          await api.POST("/api/v1/models/create", { body: { ...form, meta: { hidden: value }, params: {} } });
+        }
+      });
+    if (!(await set(hidden))) return;
+    const message = hidden ? text.said.hidden(model.name) : text.said.shown(model.name);
+    if (model.row) undoable(message, async () => void (await set(!hidden)));
+    else said(message);
+  }
+
+  async remove(model: Subject): Promise<void> {
+    const id = model.row?.id ?? model.id;
+    if (!(await this.tried(() => api.POST("/api/v1/models/model/delete", { body: { id } })))) return;
+    undoable(text.said.deleted(model.name), async () => {
+      const done = await this.tried(() => api.POST("/api/v1/models/model/restore", { body: { id } }));
+      if (done) said(text.said.restored(model.name));
+    });
+  }
+
+  async share(model: Subject): Promise<void> {
+    const id = model.row?.id ?? model.id;
+    let before: Row["access_grants"] = [];
+    const done = await this.tried(async () => {
+      // Asked for once more: who was let in meanwhile stays.
+      if (model.row)
+        before = (await body(api.GET("/api/v1/models/model", { params: { query: { id } } }))).access_grants;
+      const grants = isPublic(before) ? before : [...before, EVERYONE];
+      await api.POST("/api/v1/models/model/access/update", { body: { id, name: model.name, access_grants: grants } });
+    });
+    if (!done) return;
+    const copied = await copyText(linkTo(model.id));
+    undoable(copied ? text.said.shared : text.said.sharedOnly, () => this.#setGrants([{ id, access_grants: before }]));
+  }
+
+  async copyLink(model: Subject): Promise<void> {
+    if (await copyText(linkTo(model.id))) said(text.said.linkCopied);
+    else failed(new Error(text.said.copyRefused));
+  }
+
+  async export(model: Subject): Promise<void> {
+    const query = { id: model.row?.id ?? model.id };
+    await this.#saved(async () => {
+      // An export holds presets; the row of a base model is read by itself.
+      const rows = model.isBase
+        ? [await body(api.GET("/api/v1/models/model", { params: { query } }))]
+        : await body(api.GET("/api/v1/models/export", { params: { query: { ids: [query.id] } } }));
+      saveFile(fileName(model.id, `-${Date.now()}.json`), json(rows));
+    });
+  }
+
+  async exportModelfile(model: Subject): Promise<void> {
+    const query = { id: model.row?.id ?? model.id };
+    await this.#saved(async () => {
+      const file = await body(api.GET("/api/v1/models/model/modelfile", { params: { query }, parseAs: "text" }));
+      saveFile(fileName(model.id, ".Modelfile"), new Blob([file as string], { type: "text/plain" }));
+    });
+  }
+
+  /** These, or all that the person may change. */
+  async exportMany(ids: readonly string[] | null): Promise<void> {
+    await this.#saved(async () => {
+      let rows: Row[] = [];
+      if (ids === null) rows = await body(api.GET("/api/v1/models/export"));
+      for (const part of parts(ids ?? [], EXPORT_IDS)) {
+        rows = rows.concat(await body(api.GET("/api/v1/models/export", { params: { query: { ids: part } } })));
+      }
+      saveFile(`models-export-${Date.now()}.json`, json(rows));
+      said(text.said.exported(rows.length));
+    });
+  }
+
+  async load(model: Subject): Promise<void> {
+    const done = await this.tried(() => api.POST("/api/models/load", { body: { model: model.id } }));
+    if (done) said(text.said.loading(model.name));
+  }
+
+  async unload(model: Subject): Promise<void> {
+    const done = await this.tried(() => api.POST("/api/models/unload", { body: { model: model.id } }));
+    if (done) said(text.said.unloaded(model.name));
+  }
+
+  /** One act on many. Answers with what came of each, in the order of `rows`; null when nothing was done at all. */
+  async bulk(rows: readonly Row[], action: Bulk["action"], more: Partial<Bulk> = {}): Promise<ItemResult[] | null> {
+    const results: ItemResult[] = [];
+    const batches: string[] = [];
+    const send = async (ids: readonly string[], form: Omit<Bulk, "ids">) => {
+      for (const part of parts(ids, BULK_IDS)) {
+        const answer = await body(api.POST("/api/v1/models/bulk", { body: { ...form, ids: part } }));
+        results.push(...answer.results);
+        if (answer.batch_id) batches.push(answer.batch_id);
+      }
+    };
+    const ids = rows.map((row) => row.id);
+    const whole = await this.tried(() => send(ids, { tags: [], ...more, action }));
+    if (!results.length) return null;
+    const done = new Set(results.filter((result) => result.status !== "failed").map((result) => result.id));
+    const changed = rows.filter((row) => done.has(row.id));
+    if (changed.length) {
+      const message = text.bulk.done[action](text.bulk.models(changed.length));
+      const back = undoing(changed, action, more.tags ?? []);
+      undoable(message, async () => {
+        const undone = await this.tried(async () => {
+          for (const batch of batches) await api.POST("/api/v1/models/model/restore", { body: { batch_id: batch } });
+          for (const step of back.steps) await send(step.ids, { action: step.action, tags: step.tags });
+          await restoreGrants(back.grants);
+        });
+        if (undone) said(text.said.undone);
+      });
+    }
+    if (!whole) results.push(...rows.slice(results.length).map((row, index) => left(row, results.length + index)));
+    return [...results];
+  }
+
+  async #setGrants(rows: readonly Pick<Row, "id" | "access_grants">[]): Promise<void> {
+    if (await this.tried(() => restoreGrants(rows))) said(text.said.undone);
+  }
+
+  async #saved(act: () => Promise<void>): Promise<void> {
+    try {
+      await act();
+    } catch (error) {
+      failed(error);
+    }
+  }
+}
+
+interface Back {
+  steps: { ids: string[]; action: Bulk["action"]; tags: string[] }[];
+  grants: readonly Pick<Row, "id" | "access_grants">[];
+}
+
+/** What takes an act back on those rows alone that it changed. */
+export function undoing(rows: readonly Row[], action: Bulk["action"], tags: readonly string[]): Back {
+  const step = (opposite: Bulk["action"], touched: readonly Row[], names: string[] = []) =>
+    touched.length ? [{ ids: touched.map((row) => row.id), action: opposite, tags: names }] : [];
+  const has = (row: Row, tag: string) => taggedWith(row).has(tag.trim().toLowerCase());
+  switch (action) {
+    case "enable":
+      return {
+        steps: step(
+          "disable",
+          rows.filter((row) => !row.is_active),
+        ),
+        grants: [],
+      };
+    case "disable":
+      return {
+        steps: step(
+          "enable",
+          rows.filter((row) => row.is_active),
+        ),
+        grants: [],
+      };
+    case "hide":
+      return {
+        steps: step(
+          "show",
+          rows.filter((row) => row.meta.hidden !== true),
+        ),
+        grants: [],
+      };
+    case "show":
+      return {
+        steps: step(
+          "hide",
+          rows.filter((row) => row.meta.hidden === true),
+        ),
+        grants: [],
+      };
+    case "tag":
+      return {
+        steps: tags.flatMap((tag) =>
+          step(
+            "untag",
+            rows.filter((row) => !has(row, tag)),
+            [tag],
+          ),
+        ),
+        grants: [],
+      };
+    case "untag":
+      return {
+        steps: tags.flatMap((tag) =>
+          step(
+            "tag",
+            rows.filter((row) => has(row, tag)),
+            [tag],
+          ),
+        ),
+        grants: [],
+      };
+    case "share":
+      return { steps: [], grants: rows.filter((row) => !isPublic(row.access_grants)) };
+    case "delete":
+      return { steps: [], grants: [] };
+  }
+}
+
+function taggedWith(row: Row): Set<string> {
+  return new Set(tagNames(row.meta).map((tag) => tag.toLowerCase()));
+}
+
+async function restoreGrants(rows: Back["grants"]): Promise<void> {
+  for (const { id, access_grants } of rows) {
+    await api.POST("/api/v1/models/model/access/update", { body: { id, access_grants } });
+  }
+}
+
+function left(row: Row, place: number): ItemResult {
+  return { place, id: row.id, status: "failed", detail: null };
+}
+
+function linkTo(id: string): string {
+  return `${address}/playground?model=${encodeURIComponent(id)}`;
+}
+
+function json(value: unknown): Blob {
+  return new Blob([JSON.stringify(value, null, 2)], { type: "application/json" });
+}
+
+function* parts<T>(items: readonly T[], size: number): Generator<T[]> {
+  for (let start = 0; start < items.length; start += size) yield items.slice(start, start + size);
+}
