@@ -2,7 +2,7 @@
 export const keys = {
   title: "Keys",
   create: "Create key",
-  searchLabel: "Search name, owner, model",
+  searchLabel: "Search keys, owners, models",
   stateFilter: "State",
   states: { works: "Works", ending: "Being replaced", expired: "Expired", empty: "No secret yet" },
   name: "Name",
