@@ -262,7 +262,7 @@ def test_members_go_and_come_back_a_group_is_exported_and_deleted(house, page):
         drawer.get_by_role("button", name="Export").click()
     saved = json.loads(download.value.path().read_text())
     assert (saved["name"], saved["user_ids"]) == ("Lab", [ada])
-    drawer.get_by_role("button", name="Delete group").click()
+    drawer.get_by_role("button", name="Delete", exact=True).click()
     asked = page.get_by_role("dialog", name="Delete group Lab?")
     expect(asked).to_contain_text("1 member will lose what it gives.")
     expect(asked).to_contain_text("1 group below it will stand alone.")

@@ -77,13 +77,13 @@ const by = (kind: "group" | "default" | "pending" | "everyone", group_id: string
 test("reasons are told in words", () => {
   expect(through(groups[0]!, groups)).toEqual(["Team"]);
   expect(told({ allowed: true, reasons: [by("group", "lab")] }, groups)).toBe(
-    "Allowed: group Lab gives it, which Team is part of",
+    "group Lab gives it, which Team is part of",
   );
   expect(told({ allowed: true, reasons: [by("default"), by("group", "team")] }, groups)).toBe(
-    "Allowed: everybody may by default; group Team gives it",
+    "everybody may by default; group Team gives it",
   );
-  expect(told({ allowed: false, reasons: [] }, groups)).toBe("Denied: nothing gives it");
-  expect(told({ allowed: false, reasons: [by("pending")] }, groups)).toBe("Denied: they wait for approval");
+  expect(told({ allowed: false, reasons: [] }, groups)).toBe("nothing gives it");
+  expect(told({ allowed: false, reasons: [by("pending")] }, groups)).toBe("they wait for approval");
   const closed = { allowed: false, reasons: [] };
   expect(told({ allowed: false, reasons: [by("everyone")] }, groups, closed)).toContain("base model");
   expect(gives({ allowed: true, reasons: [by("group", "lab")] }, "group", "lab")).toBe(true);

@@ -30,14 +30,13 @@ function because(reason: Reason, groups: readonly Group[]): string {
   return below.length ? words.nested(group.name, below.join(", ")) : words.group(group.name);
 }
 
-/** `Allowed: group Research gives it`, `Denied: nothing gives it`. `base` is about a preset's base model. */
+/** Why: `group Research gives it`, `nothing gives it`. `base` is what was decided about a preset's base model. */
 export function told(decision: Decision, groups: readonly Group[], base?: Decision | null): string {
-  const { allowed, denied, baseClosed, reason, and } = people.matrix;
-  if (decision.allowed) return allowed(and(decision.reasons.map((one) => because(one, groups))));
-  const waits = decision.reasons.some((one) => one.kind === "pending");
-  if (waits) return denied(reason.pending);
+  const { baseClosed, reason, and } = people.matrix;
+  if (decision.allowed) return and(decision.reasons.map((one) => because(one, groups)));
+  if (decision.reasons.some((one) => one.kind === "pending")) return reason.pending;
   // Open by itself and refused all the same: it is the base that is closed.
-  return denied(decision.reasons.length && base && !base.allowed ? baseClosed : reason.none);
+  return decision.reasons.length && base && !base.allowed ? baseClosed : reason.none;
 }
 
 export const gives = (decision: Decision, kind: Reason["kind"], groupId: string | null = null): boolean =>
