@@ -1,5 +1,7 @@
 """Keys in the browser: made, seen once, used, rotated, changed and deleted; and what an ordinary person sees of it."""
 
+import time
+
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -158,6 +160,19 @@ def test_a_key_is_changed_and_deleted(house, page, nothing):
     asked.get_by_role("button", name="Delete key").click()
     expect(page.get_by_role("button", name="new name", exact=True)).to_be_hidden()
     assert status(house, secret) == 401
+
+
+def test_a_key_that_has_expired_says_so_and_is_refused(house, page, nothing):
+    ends = int(time.time()) + 3
+    secret = house.make_key(name="short", expires_at=ends)
+    page.goto("/keys")
+    expect(page.get_by_role("row", name="short")).to_contain_text("Works")
+    page.wait_for_function("ends => Date.now() / 1000 > ends", arg=ends)
+    page.reload()
+    expect(page.get_by_role("row", name="short")).to_contain_text("Expired")
+    assert status(house, secret) == 401
+    page.get_by_role("button", name="Actions for short").click()
+    expect(page.get_by_role("menuitem", name="Rotate")).to_be_disabled()
 
 
 def test_an_administrator_makes_a_key_for_a_service_account(house, page, nothing):

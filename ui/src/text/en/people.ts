@@ -9,7 +9,7 @@ export const people = {
     people: "People",
     groups: "Groups",
     permissions: "Permissions",
-    why: "Who may what",
+    why: "Why",
   },
   searchLabel: "Search name, e-mail",
   role: "Role",
