@@ -267,6 +267,7 @@ OWN = {
     ("get", "/api/v1/usage"), ("post", "/api/v1/auths/update/password"), ("get", "/api/v1/auths/sessions"),
     ("delete", "/api/v1/auths/sessions"), ("delete", "/api/v1/auths/sessions/{session_id}"),
     ("get", "/api/v1/users/permissions"), ("get", "/api/v1/users/search"), ("get", "/api/v1/groups/"),
+    ("get", "/api/v1/users/{user_id}/rights"),
 }  # fmt: skip
 
 

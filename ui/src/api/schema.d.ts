@@ -1469,6 +1469,26 @@ export interface paths {
         patch: operations["change_user_api_v1_users__user_id__patch"];
         trace?: never;
     };
+    "/api/v1/users/{user_id}/rights": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Rights
+         * @description What somebody may do and why: every permission, and one `model` if it is named. People may ask about themselves.
+         */
+        get: operations["read_rights_api_v1_users__user_id__rights_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/users/{user_id}/sessions": {
         parameters: {
             query?: never;
@@ -2736,6 +2756,26 @@ export interface components {
             object: string;
         };
         /**
+         * ModelRights
+         * @description About one model. `use` is calling it; a preset is called only when its `base` is open too. `write` is changing it.
+         *
+         *     `state` tells whether anybody can call it: `inactive` is switched off, `unavailable` is offered by no backend now.
+         */
+        ModelRights: {
+            base: components["schemas"]["RightDecision"] | null;
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "served" | "inactive" | "unavailable";
+            use: components["schemas"]["RightDecision"];
+            write: components["schemas"]["RightDecision"];
+        };
+        /**
          * ModelSettings
          * @description Which models are chosen for a new chat, which are pinned, and in which order lists show them.
          */
@@ -3156,6 +3196,15 @@ export interface components {
             /** Token */
             token?: string | null;
         };
+        /** PermissionRights */
+        PermissionRights: {
+            /** Allowed */
+            allowed: boolean;
+            /** Permission */
+            permission: string;
+            /** Reasons */
+            reasons: components["schemas"]["RightReason"][];
+        };
         /**
          * PlanForm
          * @description A document (`yard.yaml`) as text. `keep`: what it does not name stays.
@@ -3213,6 +3262,58 @@ export interface components {
         Revisions: {
             /** Items */
             items: components["schemas"]["ShownRevision"][];
+        };
+        /**
+         * RightDecision
+         * @description What is decided, and why. Without reasons nothing gives it.
+         */
+        RightDecision: {
+            /** Allowed */
+            allowed: boolean;
+            /** Reasons */
+            reasons: components["schemas"]["RightReason"][];
+        };
+        /**
+         * RightReason
+         * @description One source that by itself gives a right, or refuses all (`pending`). `group_id` when it is a group.
+         */
+        RightReason: {
+            /** Group Id */
+            group_id: string | null;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "pending" | "administrator" | "owner" | "everyone" | "person" | "group" | "default" | "open_catalogue" | "preset_owner";
+        };
+        /**
+         * Rights
+         * @description What somebody may do and why, decided by the rules that decide their requests, as of now.
+         */
+        Rights: {
+            /** Groups */
+            groups: components["schemas"]["RightsGroup"][];
+            model: components["schemas"]["ModelRights"] | null;
+            /** Permissions */
+            permissions: components["schemas"]["PermissionRights"][];
+            /** Role */
+            role: string;
+            /** User Id */
+            user_id: string;
+        };
+        /**
+         * RightsGroup
+         * @description A group that counts for somebody: they were put into it (`direct`), or into one below it.
+         */
+        RightsGroup: {
+            /** Direct */
+            direct: boolean;
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+            /** Parent Id */
+            parent_id: string | null;
         };
         /** RoleUpdate */
         RoleUpdate: {
@@ -5795,6 +5896,30 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["User"];
+                };
+            };
+        };
+    };
+    read_rights_api_v1_users__user_id__rights_get: {
+        parameters: {
+            query?: {
+                model?: string | null;
+            };
+            header?: never;
+            path: {
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rights"];
                 };
             };
         };

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import ColumnElement, select, true
 
-from modelyard.canonical.records import ModelRow
+from modelyard.canonical.records import GrantRow, ModelRow
 from modelyard.control.catalogue import images, queries, sharing
 from modelyard.control.catalogue.access_filter import among, in_scope, readable
 from modelyard.control.catalogue.indexing import tags_of
@@ -35,8 +35,27 @@ async def image(context: Context, model_id: str) -> images.Image:
     return images.image_of(row.meta, stored)
 
 
+async def unguarded(context: Context, model_id: str) -> tuple[ModelRow | None, list[GrantRow]]:
+    """A row whoever may read it, and the grants on it. The caller decides what of it is told."""
+    row, granted, _ = await _stored(context, model_id)
+    return row, [grant for grant, _, _ in granted]
+
+
 async def _found(context: Context, model_id: str) -> tuple[ModelRow, Sequence[Granted], str | None]:
-    declared, snapshot = context.control.declared, context.control.published.snapshot
+    snapshot = context.control.published.snapshot
+    row, granted, stored_image = await _stored(context, model_id)
+    rights = [grant for grant, _, _ in granted]
+    if (
+        row is None
+        or not in_scope(context.principal, row.id, snapshot)
+        or not sharing.may_read(context.principal, row, rights, snapshot)
+    ):
+        raise Problem(Kind.NOT_FOUND, "There is no such model, or you have no access to it.", param="id")
+    return row, granted, stored_image
+
+
+async def _stored(context: Context, model_id: str) -> tuple[ModelRow | None, Sequence[Granted], str | None]:
+    declared = context.control.declared
     row = next((row for row in declared.models if row.id == model_id), None)
     granted, stored_image = [], None
     if row is not None:
@@ -47,13 +66,6 @@ async def _found(context: Context, model_id: str) -> tuple[ModelRow, Sequence[Gr
         if stored is not None:
             row, stored_image = stored.row, stored.image
             granted = [Granted(found.grant, found.id, found.created_at) for found in stored.grants]
-    rights = [grant for grant, _, _ in granted]
-    if (
-        row is None
-        or not in_scope(context.principal, row.id, snapshot)
-        or not sharing.may_read(context.principal, row, rights, snapshot)
-    ):
-        raise Problem(Kind.NOT_FOUND, "There is no such model, or you have no access to it.", param="id")
     return row, granted, stored_image
 
 

@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, computed_field
 
+from modelyard.policy.reasons import Kind as ReasonKind
+
 Email = Annotated[str, Field(max_length=254)]
 PersonName = Annotated[str, Field(max_length=100)]
 # Its least length is a rule of `passwords`; a longer one is not even read.
@@ -182,3 +184,54 @@ class UserUpdate(Form):
 class RoleUpdate(Form):
     id: Id
     role: Role
+
+
+class RightReason(BaseModel):
+    """One source that by itself gives a right, or refuses all (`pending`). `group_id` when it is a group."""
+
+    kind: ReasonKind
+    group_id: str | None
+
+
+class RightDecision(BaseModel):
+    """What is decided, and why. Without reasons nothing gives it."""
+
+    allowed: bool
+    reasons: list[RightReason]
+
+
+class PermissionRights(RightDecision):
+    permission: str
+
+
+class RightsGroup(BaseModel):
+    """A group that counts for somebody: they were put into it (`direct`), or into one below it."""
+
+    id: str
+    name: str
+    parent_id: str | None
+    direct: bool
+
+
+class ModelRights(BaseModel):
+    """About one model. `use` is calling it; a preset is called only when its `base` is open too. `write` is changing it.
+
+    `state` tells whether anybody can call it: `inactive` is switched off, `unavailable` is offered by no backend now.
+    """
+
+    id: str
+    name: str
+    state: Literal["served", "inactive", "unavailable"]
+    use: RightDecision
+    base: RightDecision | None
+    write: RightDecision
+
+
+class Rights(BaseModel):
+    """What somebody may do and why, decided by the rules that decide their requests, as of now."""
+
+    user_id: str
+    role: str
+    groups: list[RightsGroup]
+    permissions: list[PermissionRights]
+    model: ModelRights | None

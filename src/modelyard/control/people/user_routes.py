@@ -6,7 +6,7 @@ from fastapi import APIRouter, Path, Query
 
 from modelyard.canonical.records import UserRow
 from modelyard.control.context import Administrator, Caller, Context, Done
-from modelyard.control.people import directory, passwords, service, sessions
+from modelyard.control.people import directory, passwords, reasons, service, sessions
 from modelyard.control.people.rights import Giver, Unconfined
 from modelyard.control.people.schemas import (
     Brief,
@@ -15,6 +15,7 @@ from modelyard.control.people.schemas import (
     Found,
     FoundPeople,
     NewUser,
+    Rights,
     Role,
     RoleUpdate,
     Sessions,
@@ -178,6 +179,18 @@ async def list_sessions(user_id: UserId, context: Administrator) -> Sessions:
     """Where somebody is signed in."""
     await directory.find(context.control.database, context.control.declared.users, user_id)
     return await shown_sessions(context, user_id)
+
+
+@routes.get("/{user_id}/rights")
+async def read_rights(
+    user_id: UserId, context: Unconfined, model: Annotated[str | None, Query(min_length=1, max_length=256)] = None
+) -> Rights:
+    """What somebody may do and why: every permission, and one `model` if it is named. People may ask about themselves."""
+    principal = context.principal
+    if not principal.manages and user_id != principal.user_id:
+        raise Problem(Kind.FORBIDDEN, "Only an administrator may ask what somebody else may do.")
+    user = await directory.find(context.control.database, context.control.declared.users, user_id)
+    return await reasons.rights_of(context, user, model)
 
 
 @routes.delete("/{user_id}/sessions")
