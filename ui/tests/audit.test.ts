@@ -3,12 +3,12 @@ import { byLine, differences, nameIn, same, shown } from "../src/pages/audit/cha
 import { asked, midnight } from "../src/pages/audit/filter";
 import { lines } from "../src/pages/audit/lines";
 
-const NOTHING = { kind: "", action: "", person: "", object: "", from: "", to: "" };
+const NOTHING = { entity_type: "", action: "", user_id: "", entity_id: "", from: "", to: "" };
 
 describe("filters of the address", () => {
   it("leave out what is not chosen", () => {
     expect(asked(NOTHING)).toEqual({});
-    expect(asked({ ...NOTHING, kind: "model", person: "ann", object: "a/b" })).toEqual({
+    expect(asked({ ...NOTHING, entity_type: "model", user_id: "ann", entity_id: "a/b" })).toEqual({
       entity_type: "model",
       user_id: "ann",
       entity_id: "a/b",

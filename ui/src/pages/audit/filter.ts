@@ -1,6 +1,6 @@
-/** The filters of the log: from the page's address to what the API is asked. */
+/** The filters of the log, in the page's address under the API's own names. */
 
-export const NAMES = ["kind", "action", "person", "object", "from", "to"] as const;
+export const NAMES = ["entity_type", "action", "user_id", "entity_id", "from", "to"] as const;
 export type Name = (typeof NAMES)[number];
 export type Chosen = Record<Name, string>;
 
@@ -19,10 +19,10 @@ export function asked(chosen: Chosen): Asked {
   const from = midnight(chosen.from, 0);
   const to = midnight(chosen.to, 1);
   return {
-    ...(chosen.kind && { entity_type: chosen.kind }),
+    ...(chosen.entity_type && { entity_type: chosen.entity_type }),
     ...(chosen.action && { action: chosen.action }),
-    ...(chosen.person && { user_id: chosen.person }),
-    ...(chosen.object && { entity_id: chosen.object }),
+    ...(chosen.user_id && { user_id: chosen.user_id }),
+    ...(chosen.entity_id && { entity_id: chosen.entity_id }),
     ...(from !== null && { from: String(from) }),
     ...(to !== null && { to: String(to) }),
   };

@@ -30,9 +30,9 @@ export const settings = {
   },
   arena: {
     switch: "Show arena models",
-    switchHelp: "An arena entry stands in lists like a model; behind it stands one of several models, chosen blindly.",
+    switchHelp:
+      "An arena entry stands in lists like a model; each call of it is answered by one of several models, drawn blindly.",
     implicit: "While no entry is made, lists show one named Arena Model with all models behind it.",
-    note: "Arena entries are listed for clients; calling one is not possible in this version.",
     entries: "Entries",
     none: "No entries yet.",
     add: "Add entry",
