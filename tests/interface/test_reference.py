@@ -51,7 +51,7 @@ def test_an_operation_is_tried_with_the_session(page, filled):
     expect(page.get_by_role("region", name="As a command")).to_contain_text("/api/v1/models/list?limit=1")
     page.get_by_role("button", name="Send").click()
     answer = page.get_by_role("region", name="Answer", exact=True)
-    expect(answer.get_by_text(re.compile("^200"))).to_be_visible()
+    expect(answer.get_by_role("status")).to_contain_text("200")
     expect(answer.get_by_text(re.compile(r"^\d+ ms$"))).to_be_visible()
     expect(answer.get_by_role("region", name="Body of the answer")).to_contain_text("<img src=x onerror='throw 1'>")
     answer.get_by_text("Headers").click()
@@ -65,7 +65,7 @@ def test_a_change_that_is_tried_is_done(page, filled):
     expect(page.get_by_text("This changes the running server.")).to_be_visible()
     page.get_by_role("textbox", name="Body").fill('{"name": "tried", "description": ""}')
     page.get_by_role("button", name="Send").click()
-    expect(page.get_by_role("region", name="Answer", exact=True).get_by_text(re.compile("^200"))).to_be_visible()
+    expect(page.get_by_role("region", name="Answer", exact=True).get_by_role("status")).to_contain_text("200")
     assert "tried" in [group["name"] for group in filled.admin.get("/api/v1/groups/").json()]
 
 
@@ -79,7 +79,7 @@ def test_faults_are_told_before_and_after_sending(browser, filled):
         page.get_by_role("textbox", name="Body").fill("{}")
         page.get_by_role("button", name="Send").click()
         answer = page.get_by_role("region", name="Answer", exact=True)
-        expect(answer.get_by_text(re.compile("^422"))).to_be_visible()
+        expect(answer.get_by_role("status")).to_contain_text("422")
         expect(answer.get_by_role("region", name="Body of the answer")).to_contain_text('"loc"')
         page.goto("/reference?op=GET%20%2Fapi%2Fv1%2Fgroups%2Fid%2F%7Bgroup_id%7D")
         page.get_by_role("button", name="Send").click()
@@ -87,12 +87,7 @@ def test_faults_are_told_before_and_after_sending(browser, filled):
 
 
 def test_a_long_answer_is_bounded(page, filled):
-    """The document itself is longer than what is shown of an answer."""
     page.goto("/reference?op=GET%20%2Fapi%2Fv1%2Faudit%2Fexport")
-    for number in range(400):
-        filled.admin.patch("/api/v1/keys/none", json={"name": f"{number}"}).close()
-        if number == 0:
-            break
     for number in range(30):
         form = {"id": f"long {number}", "name": "long", "base_model_id": "tiny-llama", "params": {"system": "y" * 15_000}}
         assert filled.admin.post("/api/v1/models/create", json=form).status_code == 200
@@ -105,7 +100,7 @@ def test_a_long_answer_is_bounded(page, filled):
 def test_programs_are_ready_to_be_copied(page, filled):
     page.goto("/reference")
     page.get_by_role("combobox", name="Model").fill("it's")
-    page.get_by_role("option").first.click()
+    page.get_by_role("option", name="it's").click()
     example = page.get_by_role("region", name=re.compile("Example in"))
     expect(example).to_contain_text(filled.url + "/v1/chat/completions")
     expect(example).to_contain_text("it'\\''s")

@@ -32,7 +32,7 @@ def document(house):
 
 def write(page, text):
     page.goto("/yard?view=change")
-    page.get_by_label("Document").fill(text)
+    page.get_by_role("textbox", name="Document").fill(text)
 
 
 def plan(page):
@@ -48,7 +48,7 @@ def test_the_current_state_is_shown_and_downloaded_without_secrets(page, filled)
     page.goto("/yard")
     block = page.get_by_role("region", name="The current state as YAML")
     expect(block).to_contain_text("${MODELYARD_CLOUD_KEY_1}")
-    expect(block).to_contain_text(HOSTILE)
+    expect(block).to_contain_text("<script>throw 2</script>")
     expect(block).not_to_contain_text(SECRET)
     with page.expect_download() as download:
         page.get_by_role("button", name="Download").click()
@@ -103,15 +103,15 @@ def test_a_plan_that_does_not_hold_any_more_is_not_applied(browser, filled):
         plan(page)
         apply = page.get_by_role("button", name="Apply this plan")
         # The document moved on: the plan is of another one.
-        page.get_by_label("Document").press_sequentially(" ")
+        page.get_by_role("textbox", name="Document").press_sequentially(" ")
         expect(apply).to_be_disabled()
-        page.get_by_label("Document").press("Backspace")
+        page.get_by_role("textbox", name="Document").press("Backspace")
         expect(apply).to_be_enabled()
         # The installation moved on: the server refuses.
         filled.admin.post("/api/v1/models/model/update", json={"id": "reviewer", "params": {"temperature": 0.3}})
         apply.click()
         expect(page.get_by_role("alert")).to_contain_text("Something has changed since this plan was made")
-        expect(page.get_by_label("Document")).to_have_value(re.compile("temperature: 0.9"))
+        expect(page.get_by_role("textbox", name="Document")).to_have_value(re.compile("temperature: 0.9"))
         assert temperature(filled) == 0.3
         params = {"temperature": 0.2, "system": "Be exact.\nBe brief.\nBe kind."}
         filled.admin.post("/api/v1/models/model/update", json={"id": "reviewer", "params": params})
@@ -127,11 +127,11 @@ def test_broken_yaml_is_told_with_its_place_and_nothing_is_lost(browser, filled)
         expect(page.get_by_text("Nothing was changed. What you typed is still here.")).to_be_visible()
         picture(page, "yard-broken")
         page.get_by_role("button", name="Go to line 3").click()
-        expect(page.get_by_label("Document")).to_be_focused()
+        expect(page.get_by_role("textbox", name="Document")).to_be_focused()
         chosen = page.evaluate("() => { const a = document.activeElement; return [a.selectionStart, a.selectionEnd]; }")
         assert broken[chosen[0] : chosen[1]] == "   name: ["
         # A fault of a field is found by its place in the document.
-        page.get_by_label("Document").fill("models:\n  - id: x\n    nme: wrong\n")
+        page.get_by_role("textbox", name="Document").fill("models:\n  - id: x\n    nme: wrong\n")
         page.get_by_role("button", name="Plan", exact=True).click()
         expect(page.get_by_role("alert")).to_contain_text("models.0.nme")
         expect(page.get_by_role("button", name="Go to line 3")).to_be_visible()
@@ -139,7 +139,7 @@ def test_broken_yaml_is_told_with_its_place_and_nothing_is_lost(browser, filled)
         page.get_by_role("link", name="Audit").click()
         page.get_by_role("link", name="As code").click()
         page.get_by_role("link", name="Plan and apply").click()
-        expect(page.get_by_label("Document")).to_have_value("models:\n  - id: x\n    nme: wrong\n")
+        expect(page.get_by_role("textbox", name="Document")).to_have_value("models:\n  - id: x\n    nme: wrong\n")
 
 
 def test_a_file_and_its_secrets(page, filled, tmp_path):
@@ -151,7 +151,7 @@ def test_a_file_and_its_secrets(page, filled, tmp_path):
     file.write_text(text)
     page.goto("/yard?view=change")
     page.get_by_label("Choose a file").set_input_files(file)
-    expect(page.get_by_label("Document")).to_have_value(text)
+    expect(page.get_by_role("textbox", name="Document")).to_have_value(text)
     page.get_by_text("Secrets", exact=False).first.click()
     page.get_by_label("SECOND_KEY").fill(SECRET)
     page.get_by_label("Delete nothing").check()

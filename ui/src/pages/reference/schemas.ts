@@ -83,6 +83,8 @@ export function typeName(schema: Schema | undefined, document: OpenApi, depth = 
   if (typeof inner.additionalProperties === "object" && !inner.properties) {
     return words.map(typeName(inner.additionalProperties, document, depth + 1));
   }
+  // The name of a form says more than that it is an object; a title that stands for a field's own name does not.
+  if (schema?.$ref && inner.properties && inner.title) return inner.title;
   return inner.type ?? (inner.properties ? "object" : words.anything);
 }
 
