@@ -80,7 +80,7 @@ def test_a_plan_is_read_applied_and_rolled_back(page, filled):
     page.get_by_role("button", name="Show the revisions").click()
     newest = page.locator("tbody tr").first
     expect(newest).to_contain_text("1 created, 1 updated, 1 deleted")
-    expect(newest).to_contain_text("Admin")
+    expect(newest).to_contain_text("admin")
     picture(page, "yard-revisions")
     assert faults(page) == []
     page.locator("tbody tr").nth(1).get_by_role("button", name=re.compile("^Revision")).click()
