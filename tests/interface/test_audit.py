@@ -114,7 +114,11 @@ def test_the_file_has_what_the_filters_say(page, filled):
             page.get_by_role("menuitem", name=choice).click()
         assert download.value.suggested_filename == name
         text = download.value.path().read_text("utf-8")
-        rows = list(csv.DictReader(text.splitlines())) if name.endswith("csv") else list(map(json.loads, text.splitlines()))
+        rows = (
+            list(csv.DictReader(text.splitlines()))
+            if name.endswith("csv")
+            else list(map(json.loads, text.splitlines()))
+        )
         assert [row["action"] for row in rows] == ["model.created", "model.updated"]
 
 

@@ -12,7 +12,7 @@ from tests.interface.conftest import EMAIL, PASSWORD
 
 @pytest.fixture(scope="module")
 def filled(house):
-    form = {"id": "it's \"x\"", "name": "<img src=x onerror='throw 1'>", "base_model_id": "tiny-llama"}
+    form = {"id": 'it\'s "x"', "name": "<img src=x onerror='throw 1'>", "base_model_id": "tiny-llama"}
     assert house.admin.post("/api/v1/models/create", json=form).status_code == 200
     return house
 
@@ -89,7 +89,12 @@ def test_faults_are_told_before_and_after_sending(browser, filled):
 def test_a_long_answer_is_bounded(page, filled):
     page.goto("/reference?op=GET%20%2Fapi%2Fv1%2Faudit%2Fexport")
     for number in range(30):
-        form = {"id": f"long {number}", "name": "long", "base_model_id": "tiny-llama", "params": {"system": "y" * 15_000}}
+        form = {
+            "id": f"long {number}",
+            "name": "long",
+            "base_model_id": "tiny-llama",
+            "params": {"system": "y" * 15_000},
+        }
         assert filled.admin.post("/api/v1/models/create", json=form).status_code == 200
     page.get_by_role("button", name="Send").click()
     expect(page.get_by_text("Only the first 200,000 bytes are shown.")).to_be_visible()
@@ -135,7 +140,11 @@ def test_opening_an_operation_holds_nothing_up(page, filled):
 
 
 def test_pictures(browser, filled):
-    for name, size, theme in (("dark", (1440, 900), "dark"), ("1024", (1024, 768), "light"), ("narrow", NARROW, "light")):
+    for name, size, theme in (
+        ("dark", (1440, 900), "dark"),
+        ("1024", (1024, 768), "light"),
+        ("narrow", NARROW, "light"),
+    ):
         with opened(browser, filled.url, size=size, theme=theme) as page:
             sign_in(page, EMAIL, PASSWORD)
             for state, search in (("list", ""), ("calling", "?op=calling"),

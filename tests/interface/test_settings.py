@@ -39,6 +39,9 @@ def test_default_pinned_and_ordered_models_are_kept(page, filled):
     page.goto("/settings")
     expect(page.get_by_role("button", name="Save")).to_be_disabled()
     add(page, "Add a model to default models", "Alpha")
+    # The field is ready for the next one.
+    expect(page.get_by_role("combobox", name="Add a model to default models")).to_have_value("")
+    expect(page.get_by_role("combobox", name="Add a model to default models")).to_be_focused()
     add(page, "Add a model to pinned models", "Beta")
     for name in ("Alpha", "Beta", "tiny-llama"):
         add(page, "Add a model to order", name)

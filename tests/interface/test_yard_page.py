@@ -170,7 +170,10 @@ def test_a_file_and_its_secrets(page, filled, tmp_path):
 def test_a_missing_secret_is_told(browser, filled):
     with opened(browser, filled.url, expected=("/yard/plan",)) as page:
         sign_in(page, EMAIL, PASSWORD)
-        write(page, 'connections:\n  - {name: third, kind: openai, base_url: "http://127.0.0.1:9", api_keys: ["${NONE}"]}\n')
+        write(
+            page,
+            'connections:\n  - {name: third, kind: openai, base_url: "http://127.0.0.1:9", api_keys: ["${NONE}"]}\n',
+        )
         page.get_by_role("button", name="Plan", exact=True).click()
         expect(page.get_by_role("alert")).to_contain_text("NONE")
 
@@ -184,7 +187,11 @@ def test_ways_of_moving_in_are_named(page, filled):
 
 
 def test_pictures(browser, filled):
-    for name, size, theme in (("dark", (1440, 900), "dark"), ("1024", (1024, 768), "light"), ("narrow", NARROW, "light")):
+    for name, size, theme in (
+        ("dark", (1440, 900), "dark"),
+        ("1024", (1024, 768), "light"),
+        ("narrow", NARROW, "light"),
+    ):
         with opened(browser, filled.url, size=size, theme=theme) as page:
             sign_in(page, EMAIL, PASSWORD)
             write(page, document(filled).replace("temperature: 0.2", "temperature: 0.7").replace(HOSTILE, "Mild"))
