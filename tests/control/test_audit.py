@@ -15,7 +15,8 @@ import pytest
 
 from modelyard.control.audit import queries
 from modelyard.control.audit.chain import digest_of
-from modelyard.control.audit.export import harmless
+from modelyard.control.audit.export import CSV, JSONL, harmless, lines
+from modelyard.control.audit.routes import Entry
 from modelyard.control.audit.values import plain
 from modelyard.control.audit.verify import mark_of, verify
 from modelyard.control.transaction import Actor, Changes
@@ -560,3 +561,36 @@ def test_a_busy_server_is_verified_by_the_command_too(busy):
     assert told["ok"]
     assert busy.admin.post("/api/v1/audit/verify", params={"mark": found["mark"]}).json()["ok"]
     assert busy.admin.post("/api/v1/audit/verify", params={"mark": "x"}).status_code == 422
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "changes = '[1]'",
+        "changes = 'no json'",
+        "audit_metadata = '5'",
+        "created_at = 'text'",
+        "created_at = 9223372036854775807",
+        "created_at = -1",
+        "user_id = x'00ff'",
+        "description = x'00ff'",
+    ],
+)
+def test_an_altered_entry_keeps_nobody_from_reading_the_log(log, change):
+    data_dir, connection = log
+    connection.execute(f"UPDATE billing_audit_log SET {change} WHERE position = 5")  # noqa: S608 - from the table above
+
+    async def read():
+        database = Database(sqlite_url(data_dir / "modelyard.db"))
+        try:
+            async with database.read() as reading:
+                rows = await queries.page(reading, queries.Filter(), limit=1000)
+            for form in (JSONL, CSV):
+                assert len([line async for line in lines(queries.every(database, queries.Filter()), form)]) >= len(rows)
+            return rows
+        finally:
+            await database.close()
+
+    rows = asyncio.run(read())
+    assert [Entry.model_validate({**row, "user": None}).position for row in rows] == list(range(len(rows), 0, -1))
+    assert verdict(data_dir)["fault"]["position"] == 5

@@ -14,6 +14,8 @@ from modelyard.db.schema import audit, audit_head, users
 # What an export reads at once.
 SLICE = 500
 
+_LAST_SECOND = 253_402_300_799  # of the year 9999: no calendar goes on
+
 # JSON is read as text and decoded below: a row that was tampered with must not keep the others from being read.
 _COLUMNS = [
     cast(column, Text).label(column.name) if column.name in ("changes", "audit_metadata") else column
@@ -46,7 +48,7 @@ async def page(
     """Entries newest first: those below the position `before`, or those after `offset` others."""
     query = wanted.narrow(select(*_COLUMNS)).order_by(audit.c.position.desc()).limit(limit)
     query = query.offset(offset) if before is None else query.where(audit.c.position < before)
-    return await _rows(connection, query)
+    return [_readable(row) for row in await _rows(connection, query)]
 
 
 async def every(database: Database, wanted: Filter) -> AsyncIterator[dict[str, Any]]:
@@ -59,7 +61,7 @@ async def every(database: Database, wanted: Filter) -> AsyncIterator[dict[str, A
         async with database.read() as connection:
             rows = await _rows(connection, query.order_by(audit.c.position).limit(SLICE))
         for row in rows:
-            yield row
+            yield _readable(row)
         position = rows[-1]["position"] if len(rows) == SLICE else last
 
 
@@ -90,6 +92,24 @@ async def _rows(connection: AsyncConnection, query: Select[Any]) -> list[dict[st
         }
         for row in (await connection.execute(query)).mappings()
     ]
+
+
+def _readable(row: dict[str, Any]) -> dict[str, Any]:
+    """The row with values of the kinds that its columns have, for readers; SQLite keeps whatever somebody put there.
+
+    Not for the chain: that is checked on the values as they are.
+    """
+    found = dict(row)
+    for name in ("changes", "audit_metadata"):
+        if not isinstance(row[name], dict | None):
+            found[name] = {"unreadable": json.dumps(row[name])}
+    for name in ("id", "user_id", "action", "entity_type", "entity_id", "description"):
+        if not isinstance(row[name], str | None):
+            found[name] = str(row[name])
+    created_at = row["created_at"]
+    if not isinstance(created_at, int) or not 0 <= created_at <= _LAST_SECOND:
+        found["created_at"] = 0
+    return found
 
 
 def _decoded(text: str | None) -> Any:

@@ -1,0 +1,49 @@
+/** Names of what entries are about, from the lists of each kind. A list that cannot be had leaves its ids as they are. */
+import { createQuery } from "@tanstack/svelte-query";
+import { api, body } from "$api/client";
+import type { Names } from "./objects";
+
+const map = <T>(items: readonly T[] | undefined, id: (item: T) => string, name: (item: T) => string) =>
+  items && new Map(items.map((item) => [id(item), name(item)]));
+
+/** Must be called while a component is made. The names are known once the lists have come. */
+export function createNames(): () => Names {
+  const people = createQuery(() => ({
+    queryKey: ["users", "all"],
+    queryFn: ({ signal }) => body(api.GET("/api/v1/users/all", { signal })),
+  }));
+  const connections = createQuery(() => ({
+    queryKey: ["connections"],
+    queryFn: ({ signal }) => body(api.GET("/api/v1/connections", { signal })),
+  }));
+  const groups = createQuery(() => ({
+    queryKey: ["groups"],
+    queryFn: ({ signal }) => body(api.GET("/api/v1/groups/", { signal })),
+  }));
+  const keys = createQuery(() => ({
+    queryKey: ["keys"],
+    queryFn: ({ signal }) => body(api.GET("/api/v1/keys", { signal })),
+  }));
+  return () => ({
+    user: map(
+      people.data?.items,
+      (person) => person.id,
+      (person) => person.name || person.email,
+    ),
+    connection: map(
+      connections.data?.items,
+      (connection) => connection.id,
+      (connection) => connection.name,
+    ),
+    group: map(
+      groups.data,
+      (group) => group.id,
+      (group) => group.name,
+    ),
+    key: map(
+      keys.data?.items,
+      (key) => key.id,
+      (key) => key.name,
+    ),
+  });
+}

@@ -1,0 +1,13 @@
+/** The document that somebody is writing. It outlives the page, so that looking something up elsewhere loses nothing. */
+class Draft {
+  text = $state("");
+  keep = $state(false);
+  /** A text that is kept elsewhere too: what was exported, or applied. */
+  kept = $state("");
+
+  get dirty(): boolean {
+    return this.text.trim() !== "" && this.text !== this.kept;
+  }
+}
+
+export const draft = new Draft();
