@@ -76,10 +76,10 @@ export class Conversation {
     return last?.role === "assistant" ? last : null;
   }
 
-  /** What would be sent if the person now said this. */
-  request(said = "", images: readonly string[] = []): Request {
-    const next = said || images.length ? [new Message("user", { text: said, images })] : [];
-    return this.#request([...this.messages, ...next]);
+  /** What would be sent if the person now said this; without a text, what would be if they asked again. */
+  request(said = ""): Request {
+    if (said) return this.#request([...this.messages, new Message("user", { text: said })]);
+    return this.#request(this.answer ? this.messages.slice(0, -1) : this.messages);
   }
 
   async send(said: string, images: readonly string[] = []): Promise<void> {

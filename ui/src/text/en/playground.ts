@@ -80,7 +80,7 @@ export const playground = {
     tools: "Tools",
     toolsHelp: "A JSON list of tools. You type in their results.",
     free: "Other parameters",
-    freeHelp: "A JSON object. It goes before the fields above.",
+    freeHelp: "A JSON object. It wins over the fields above.",
     presence: "Presence penalty",
     frequency: "Frequency penalty",
     reset: "Back to defaults",
@@ -93,6 +93,7 @@ export const playground = {
   pane: {
     add: "Compare with another model",
     remove: (model: string) => `Remove ${model}`,
+    stop: (model: string) => `Stop ${model}`,
     removeUnnamed: "Remove this model",
     list: "Models side by side",
   },
