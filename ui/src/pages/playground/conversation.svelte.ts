@@ -203,6 +203,9 @@ async function receive(request: Request, signal: AbortSignal, painter: Painter):
   if (!done) throw painter.brokeOff();
 }
 
+/** What came all at once has no pace. */
+const SHORTEST_SPAN_MS = 10;
+
 /** A frame that took longer than this is followed by a rest of several times its length, so that the page stays quick
  * however long the answer is. */
 const COSTLY_MS = 8;
@@ -282,7 +285,7 @@ class Painter {
     const span = this.#first === null ? 0 : this.#last - this.#first;
     return {
       firstTokenMs: this.#first === null ? null : this.#first - this.#asked,
-      tokensPerSecond: output > 1 && span > 0 ? ((output - 1) * 1000) / span : null,
+      tokensPerSecond: output > 1 && span >= SHORTEST_SPAN_MS ? ((output - 1) * 1000) / span : null,
       inputTokens: usage?.input ?? null,
       outputTokens: output,
       reasoningTokens: usage?.reasoning ?? null,

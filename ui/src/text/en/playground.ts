@@ -10,6 +10,8 @@ export const playground = {
   noModels: "There is no model you can use",
   noModelsText: "An administrator connects a backend under Connections, or gives you access to a model.",
   message: "Message",
+  begin: (model: string) => `Ask ${model} something. Its speed, tokens and cost stand below each answer.`,
+  beginAny: "Ask something. Speed, tokens and cost stand below each answer.",
   messageHint: "Ask something",
   messageHintAll: "Ask all models",
   send: "Send",
