@@ -1,5 +1,5 @@
 """The playground with a real llama.cpp and with a backend that misbehaves on request: streaming, stopping, editing,
-comparing, images, tools, errors, hostile text, samples of code, and that the page stays quick."""
+comparing, images, tools, samples of code, and its looks."""
 
 import ast
 import base64
@@ -14,10 +14,24 @@ from playwright.sync_api import Page, expect
 
 from tests.interface.browser import NARROW, WIDE, faults, opened, picture, sign_in
 from tests.interface.conftest import EMAIL, PASSWORD
-from tests.servers import Scripted, free_port
+from tests.interface.playground import ask, connect_models, until_done
+from tests.servers import Scripted
 from tests.yard import Yard
 
-PACED = "paced.lorem"  # 150 tokens, 50 per second
+
+@pytest.fixture(scope="module")
+def models(house: Yard, upstream: Scripted) -> Yard:
+    """The house with the models of these tests."""
+    connect_models(house, upstream)
+    return house
+
+
+@pytest.fixture
+def at(page: Page, models: Yard) -> Page:
+    """A signed-in page, with the models there."""
+    return page
+
+
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
@@ -37,41 +51,6 @@ print("a long line of code that does not fit into a narrow column of the page, s
 ```
 
 > quoted"""
-
-
-@pytest.fixture(scope="module")
-def models(house: Yard, upstream: Scripted) -> Yard:
-    """The house with the scripted upstream, four models that answer at 50 tokens per second, and a dead backend."""
-    house.connect("scripted", upstream.base_url)
-    events = {"x-script-events": "150"}
-    house.connect("paced", upstream.base_url, model_ids=["lorem"], prefix_id="paced", headers=events)
-    house.connect("dead", f"http://127.0.0.1:{free_port()}/v1", model_ids=["dead"])
-    forms = [{"id": f"pace-{number}", "name": f"Pace {number}", "base_model_id": PACED} for number in range(1, 5)]
-    meta = {"suggestion_prompts": [{"content": "Tell me a story"}], "capabilities": {"vision": False}}
-    forms.append({"id": "guide", "name": "دليل المدينة", "base_model_id": "echo", "meta": meta})
-    for form in forms:
-        answer = house.admin.post("/api/v1/models/create", json={"meta": {}, "params": {}, **form})
-        assert answer.status_code == 200, answer.text
-    return house
-
-
-@pytest.fixture
-def at(page: Page, models: Yard) -> Page:
-    """A signed-in page, with the models there."""
-    return page
-
-
-def ask(page: Page, text: str) -> None:
-    page.get_by_label("Message", exact=True).last.fill(text)
-    page.get_by_label("Message", exact=True).last.press("Enter")
-
-
-def answers(page: Page) -> "list[str]":
-    return page.locator("article[aria-busy]").all_inner_texts()
-
-
-def until_done(page: Page, panes: int = 1) -> None:
-    expect(page.get_by_text("The answer is complete.")).to_have_count(panes)
 
 
 def test_a_real_model_answers_with_its_figures(at):
@@ -169,46 +148,6 @@ def test_another_model_is_picked(at):
     expect(at.locator("article[aria-busy]")).to_contain_text("lorem ipsum")
 
 
-@pytest.mark.parametrize("model", ["cut", "truncated", "error-event", "broken-line"])
-def test_what_came_of_a_broken_answer_stays(browser, models, model):
-    with opened(browser, models.url) as page:
-        sign_in(page, EMAIL, PASSWORD)
-        page.goto(f"/playground?model={model}")
-        ask(page, "hello words")
-        expect(page.get_by_role("alert")).to_be_visible()
-        expect(page.get_by_text("The answer failed.")).to_be_attached()
-        said = "hello words" if model == "truncated" else "lorem ipsum"
-        expect(page.locator("article[aria-busy]")).to_contain_text(said)
-        page.get_by_text("Details").click()
-        expect(page.get_by_role("alert")).to_contain_text("Request 01")
-        if model == "cut":
-            picture(page, "playground-broken")
-
-
-REFUSED = [("rate-limited", "429"), ("nosuch", "404"), ("dead", "502"), ("html-502", "502"), ("error-500", "50")]
-
-
-@pytest.mark.parametrize(("model", "status"), REFUSED)
-def test_a_refused_call_is_told_and_the_page_goes_on(browser, models, model, status):
-    with opened(browser, models.url, expected=("status of",)) as page:
-        sign_in(page, EMAIL, PASSWORD)
-        page.goto(f"/playground?model={model}")
-        ask(page, "hello")
-        alert = page.get_by_role("alert")
-        expect(alert).to_be_visible()
-        alert.get_by_text("Details").click()
-        expect(alert).to_contain_text(f"HTTP {status}")
-        expect(alert).to_contain_text("Request 01")
-        alert.get_by_role("button", name="Try again").click()
-        expect(page.get_by_role("alert")).to_be_visible()
-        assert faults(page) == []
-        picture(page, f"playground-refused-{model}")
-        page.goto("/playground?model=echo")
-        ask(page, "still here")
-        until_done(page)
-        expect(page.locator("article[aria-busy]").last).to_contain_text("still here")
-
-
 def test_thinking_is_folded_and_tools_go_on_with_typed_results(at):
     at.goto("/playground?model=thinking")
     ask(at, "why")
@@ -283,54 +222,6 @@ def test_a_model_without_sight_says_so_and_offers_beginnings(at):
     assert faults(at) == []
 
 
-HOSTILE = """<script>window.ran = 1</script> <img src=x onerror="window.ran=2"> <svg onload="window.ran=3"></svg>
-
-[one](javascript:window.ran=4) [two](data:text/html,<script>window.ran=5</script>) ![three](https://evil.example/x.png)
-
-<iframe srcdoc="<script>parent.ran=6</script>"></iframe> <details open ontoggle="window.ran=7">
-
-> - <a href="javascript:window.ran=8">four</a>
-
-[five](java&#115;cript:window.ran=9) <style>body { display: none }</style>
-
-[six](https://good.example/)"""
-
-
-def test_hostile_text_of_a_model_stays_text(browser, models):
-    asked: list[str] = []
-    with opened(browser, models.url) as page:
-        page.on("request", lambda request: asked.append(request.url))
-        sign_in(page, EMAIL, PASSWORD)
-        page.goto("/playground?model=echo")
-        ask(page, HOSTILE)
-        until_done(page)
-        answer = page.locator("article[aria-busy]")
-        expect(answer).to_contain_text("<script>window.ran = 1</script>")
-        links = answer.get_by_role("link").evaluate_all(
-            "links => links.map(link => [link.href, link.rel, link.target])"
-        )
-        assert links == [
-            ["https://evil.example/x.png", "noopener noreferrer", "_blank"],
-            ["https://good.example/", "noopener noreferrer", "_blank"],
-        ]
-        assert answer.locator("script, img, iframe, style, details, form, object, embed").count() == 0
-        assert page.evaluate("window.ran") is None
-    assert [url for url in asked if not url.startswith((models.url, "data:", "blob:"))] == []
-
-
-def test_a_huge_answer_does_not_hang_the_page(at):
-    at.goto("/playground?model=echo")
-    ask(at, ">" * 10_000 + " deep")
-    until_done(at)
-    expect(at.locator("article[aria-busy]")).to_contain_text("deep")
-    at.goto("/playground?model=huge")
-    at.get_by_role("button", name="New conversation").click()
-    ask(at, "all of it")
-    expect(at.get_by_text("Only the first 1,000,000 characters are shown.")).to_be_visible(timeout=60_000)
-    at.get_by_role("button", name="New conversation").click()
-    expect(at.locator("article")).to_have_count(0)
-
-
 def test_the_conversation_survives_a_reload(at):
     at.goto("/playground?models=echo,see")
     ask(at, "remember this")
@@ -374,43 +265,19 @@ def test_the_samples_of_code_run_as_shown(at, models):
 
 
 def test_the_page_scrolls_along_only_at_the_bottom(at):
-    at.set_viewport_size({"width": 900, "height": 500})
+    at.set_viewport_size({"width": 600, "height": 420})
     at.goto("/playground?model=pace-1")
     ask(at, "long one")
     log = at.get_by_role("log")
     away = "box => box.scrollHeight - box.scrollTop - box.clientHeight"
     deadline = time.monotonic() + 10
-    while log.evaluate("box => box.scrollTop") <= 20 and time.monotonic() < deadline:
+    while log.evaluate("box => box.scrollTop") <= 100 and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert log.evaluate("box => box.scrollTop") > 20
+    assert log.evaluate("box => box.scrollTop") > 100
     assert log.evaluate(away) < 40
     log.evaluate("box => box.scrollTo(0, 0)")
     until_done(at)
     assert log.evaluate("box => box.scrollTop") < 5
-
-
-LONG_TASKS = """() => {
-    window.tasks = [];
-    new PerformanceObserver((list) => window.tasks.push(...list.getEntries().map((entry) => entry.duration)))
-        .observe({ type: "longtask" });
-}"""
-
-
-def test_four_answers_at_once_leave_the_page_quick(at):
-    at.goto("/playground?models=pace-1,pace-2,pace-3,pace-4")
-    expect(at.get_by_role("combobox", name="Model 4")).to_have_value("Pace 4")
-    at.evaluate(LONG_TASKS)
-    ask(at, "all four")
-    until_done(at, 4)
-    tasks = at.evaluate("window.tasks")
-    paces = [float(text) for text in at.locator("[data-figure=pace] span:first-child").all_inner_texts()]
-    print(f"four panes at {paces} tokens/s: tasks over 50 ms: {tasks}")
-    assert len(paces) == 4
-    assert min(paces) > 30, "the backend did not keep its pace"
-    # The aim is none over 50 ms; a machine that is busy with other tests is allowed more.
-    assert max(tasks, default=0) < 200
-    picture(at, "playground-four")
-    assert faults(at) == []
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -1,6 +1,6 @@
 /** What is typed and said in the playground, kept over a reload of the page: in this tab, for this person, without
  * images. */
-import type { Kept } from "./conversation.svelte";
+import type { Kept } from "./message.svelte";
 import { defaults, type Settings } from "./params";
 
 export interface Draft {
@@ -14,10 +14,10 @@ const PREFIX = "modelyard.playground.";
 const LONGEST = 1_000_000;
 
 export function keepDraft(person: string, draft: Draft): void {
-  let text = JSON.stringify(draft);
-  if (text.length > LONGEST) text = JSON.stringify({ ...draft, panes: [] });
+  const size = draft.panes.flat().reduce((sum, { text, thinking }) => sum + text.length + thinking.length, 0);
+  const text = JSON.stringify(size > LONGEST ? { ...draft, panes: [] } : draft);
   try {
-    if (text.length > LONGEST) sessionStorage.removeItem(PREFIX + person);
+    if (text.length > 2 * LONGEST) sessionStorage.removeItem(PREFIX + person);
     else sessionStorage.setItem(PREFIX + person, text);
   } catch {
     // No room, or storage is switched off: then nothing is kept.
