@@ -239,6 +239,25 @@ def test_the_conversation_survives_a_reload(at):
     expect(at.locator("article")).to_have_count(0)
 
 
+def test_leaving_the_page_ends_the_answer_and_keeps_what_came(at, upstream):
+    upstream.reset()
+    at.goto("/playground?model=stall")
+    ask(at, "hello")
+    expect(at.locator("article[aria-busy]")).to_contain_text("lorem ipsum")
+    at.get_by_role("link", name="Models").click()
+    expect(at.get_by_role("heading", name="Models")).to_be_visible()
+    deadline = time.monotonic() + 10
+    while upstream.state()["streams_in_progress"] and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert upstream.state()["streams_in_progress"] == 0
+    at.get_by_role("link", name="Playground").click()
+    expect(at.locator("article[aria-busy]")).to_contain_text("lorem ipsum")
+    expect(at.get_by_text("Stopped. What came stays in the conversation.")).to_be_visible()
+    at.get_by_role("button", name="Sign out").click()
+    expect(at.get_by_role("button", name="Sign in")).to_be_visible()
+    assert at.evaluate("Object.keys(sessionStorage).filter((name) => name.includes('playground'))") == []
+
+
 ODD = "it's \"quoted\" `id` $HOME $(id) \\ \\n\n'; exit 1 # 日本語 👩\u200d👧 \u2028"
 
 

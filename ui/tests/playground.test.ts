@@ -192,7 +192,7 @@ describe("the draft", () => {
 
   it("is bounded, and what is broken is forgotten", () => {
     const kept = {
-      ...{ role: "user" as const, model: "", thinking: "", calls: [], figures: null },
+      ...{ role: "user" as const, model: "", thinking: "", calls: [], figures: null, stopped: false },
       text: "x".repeat(2e6),
     };
     keepDraft("ada", { ...draft, panes: [[kept]] });

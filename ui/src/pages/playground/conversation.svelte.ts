@@ -75,26 +75,17 @@ export class Conversation {
     this.messages = [];
   }
 
+  /** What can be kept. An answer without its end is one that was stopped. */
   keep(): Kept[] {
-    return this.messages.map(({ role, model, text, thinking, calls, figures }) => ({
-      role,
-      model,
-      text,
-      thinking,
-      calls,
-      figures,
-    }));
+    return this.messages.map((message) => {
+      const { role, model, text, thinking, calls, figures } = message;
+      const stopped = message.stopped || message.streaming || message.problem !== null;
+      return { role, model, text, thinking, calls, figures, stopped };
+    });
   }
 
   restore(kept: readonly Kept[]): void {
-    this.messages = kept.map(({ role, model, text, thinking, calls, figures }) => {
-      const message = new Message(role, { text });
-      message.model = model;
-      message.thinking = thinking;
-      message.calls = calls;
-      message.figures = figures;
-      return message;
-    });
+    this.messages = kept.map(({ role, text, ...rest }) => Object.assign(new Message(role, { text }), rest));
   }
 
   #request(messages: readonly Message[]): Request {

@@ -38,6 +38,14 @@ export function keptDraft(person: string): Draft {
   }
 }
 
+export function forgetDraft(person: string): void {
+  try {
+    sessionStorage.removeItem(PREFIX + person);
+  } catch {
+    // Storage is switched off: nothing was kept.
+  }
+}
+
 /** Somebody else who signs in at this tab does not find what was said before. */
 function forgetOthers(person: string): void {
   for (const name of Object.keys(sessionStorage)) {

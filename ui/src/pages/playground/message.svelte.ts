@@ -46,4 +46,4 @@ export class Message {
 }
 
 /** What a message is kept as over a reload; images are too large for that. */
-export type Kept = Pick<Message, "role" | "model" | "text" | "thinking" | "calls" | "figures">;
+export type Kept = Pick<Message, "role" | "model" | "text" | "thinking" | "calls" | "figures" | "stopped">;

@@ -9,7 +9,7 @@ export interface ChatModel {
   suggestions: string[];
 }
 
-const MOST_SUGGESTIONS = 8;
+export const MOST_SUGGESTIONS = 8;
 
 /** An entry of the list as far as this page reads it. */
 interface Listed {

@@ -26,6 +26,11 @@ export class Panes {
     return this.all.some((pane) => pane.conversation.busy);
   }
 
+  /** Whether something was said already. */
+  get begun(): boolean {
+    return this.all.some((pane) => pane.conversation.messages.length > 0);
+  }
+
   get models(): string[] {
     return this.all.map((pane) => pane.model);
   }
