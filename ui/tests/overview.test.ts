@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { curl } from "$app/curl";
 import type { Schemas } from "$api/client";
-import { changedName } from "$pages/overview/changed";
+import { changedName, changesOf } from "$pages/overview/changed";
 import { beginning, compact, exact, mostCalled, rowsOf, total } from "$pages/overview/figures";
 import { held } from "$pages/overview/memory";
 import { stepsOf } from "$pages/overview/queries";
@@ -90,6 +90,19 @@ describe("names", () => {
     expect(changedName({ ...entry, changes: { name: { old: "a", new: null } } })).toBe("a");
     expect(changedName({ entity_type: "model", entity_id: "org/model", changes: null })).toBe("org/model");
     expect(changedName({ entity_type: "key", entity_id: "b14c44a7-93ae-4b75", changes: {} })).toBe("");
+  });
+
+  it("of entries that change nothing are left out", () => {
+    const entry = (action: string) => ({ action }) as Schemas["Entry"];
+    const log = [
+      entry("user.signed_in"),
+      entry("key.created"),
+      ...Array.from({ length: 9 }, () => entry("model.updated")),
+    ];
+    expect(changesOf(log).map((each) => each.action)).toEqual([
+      "key.created",
+      ...Array<string>(4).fill("model.updated"),
+    ]);
   });
 
   it("of the first model leave out what cannot chat, unless there is nothing else", () => {

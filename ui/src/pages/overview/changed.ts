@@ -1,5 +1,13 @@
-/** What an entry of the audit log is about, by a name that people know. */
+/** What entries of the audit log are about, by names that people know. */
 import type { Schemas } from "$api/client";
+
+const MOST_SHOWN = 5;
+/** Entries that change nothing: people come and go all day. */
+const PASSING = ["user.signed_in", "user.signed_out", "audit.began"];
+
+/** The newest entries that tell of a change. */
+export const changesOf = (entries: readonly Schemas["Entry"][]): Schemas["Entry"][] =>
+  entries.filter((entry) => !PASSING.includes(entry.action)).slice(0, MOST_SHOWN);
 
 const NAMES = ["name", "email", "id"];
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-/;

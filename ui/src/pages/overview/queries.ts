@@ -1,6 +1,7 @@
 /** What each card asks, and how often: its own question, so that one that fails leaves the others alone. */
 import { api, body, send, type Schemas } from "$api/client";
 import { firstModel } from "$pages/welcome/first-model";
+import { changesOf } from "./changed";
 import { beginning, rowsOf, type Period, type Row } from "./figures";
 import { held, type Running } from "./memory";
 
@@ -64,7 +65,8 @@ export const jobs = {
 
 export const changes = {
   queryKey: ["audit", "overview"],
-  queryFn: ({ signal }: Asking) => body(api.GET("/api/v1/audit", { params: { query: { limit: 5 } }, signal })),
+  queryFn: async ({ signal }: Asking) =>
+    changesOf((await body(api.GET("/api/v1/audit", { params: { query: { limit: 100 } }, signal }))).items),
   refetchInterval: 3 * OFTEN_MS,
 };
 

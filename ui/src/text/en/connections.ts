@@ -59,7 +59,7 @@ export const connections = {
   deleteSecrets: "Its API keys and header values cannot be brought back.",
   kinds: {
     openai: "OpenAI",
-    compatible: "Other, OpenAI-compatible",
+    compatible: "OpenAI-compatible",
     azure: "Azure OpenAI",
     groq: "Groq",
     mistral: "Mistral",

@@ -33,7 +33,7 @@ export const overview = {
     none: "No backend says that it holds a model in memory.",
     help: "Some servers do not tell what they hold.",
     loaded: "loaded",
-    until: "until",
+    until: "leaves",
     on: (connection: string) => `on ${connection}`,
     states: {
       loading: "loading",
@@ -75,7 +75,7 @@ export const overview = {
   jobs: { title: "Jobs", none: "No model is being loaded or unloaded.", failedLately: "Failed last" },
   changes: {
     title: "Recent changes",
-    none: "Nothing was changed yet.",
+    none: "Nothing was changed lately.",
     somebody: "Modelyard",
     all: "The whole log",
     actions: {
