@@ -22,9 +22,14 @@ describe("figures", () => {
       cost: null,
     });
     const rows = rowsOf({ items: [item("b", 2, 1, 10), item("a", 2, 0, 5), item("c", 7, 0, 1)], next: null }, "model");
-    expect(total(rows)).toEqual({ calls: 11, errors: 1, tokens: 16 });
     expect(mostCalled(rows, 2).map((row) => row.value)).toEqual(["c", "a"]);
     expect(total([])).toEqual({ calls: 0, errors: 0, tokens: 0 });
+  });
+
+  it("count as errors what somebody should look at, not a caller who went away", () => {
+    const row = (value: string, calls: number) => ({ value, calls, errors: calls, tokens: 1 });
+    const rows = [row("ok", 5), row("error", 2), row("cut", 1), row("left", 4)];
+    expect(total(rows)).toEqual({ calls: 12, errors: 3, tokens: 4 });
   });
 
   it("are of the last five minutes or since midnight", () => {

@@ -12,6 +12,7 @@ export const exact = (value: number): string => exactly.format(value);
 export interface Row {
   value: string;
   calls: number;
+  /** Calls that did not end well, for whatever reason. */
   errors: number;
   tokens: number;
 }
@@ -25,9 +26,14 @@ export function rowsOf(usage: Schemas["Usage"], dimension: string): Row[] {
   }));
 }
 
+/** Ways to end that somebody should look at; a caller who went away is none. */
+const FAULTS = ["error", "cut"];
+
+/** The sums over calls by how they ended. */
 export function total(rows: readonly Row[]): Omit<Row, "value"> {
-  const sum = (of: "calls" | "errors" | "tokens") => rows.reduce((so, row) => so + row[of], 0);
-  return { calls: sum("calls"), errors: sum("errors"), tokens: sum("tokens") };
+  const sum = (of: "calls" | "tokens") => rows.reduce((so, row) => so + row[of], 0);
+  const errors = rows.filter((row) => FAULTS.includes(row.value)).reduce((so, row) => so + row.calls, 0);
+  return { calls: sum("calls"), errors, tokens: sum("tokens") };
 }
 
 /** The most called first; equals by name, so that the order does not jump. */

@@ -2,7 +2,7 @@
 import { api, body, send, type Schemas } from "$api/client";
 import { firstModel } from "$pages/welcome/first-model";
 import { changesOf } from "./changed";
-import { beginning, rowsOf, type Period, type Row } from "./figures";
+import { beginning, rowsOf, total, type Period, type Row } from "./figures";
 import { held, type Running } from "./memory";
 
 type Asking = { signal: AbortSignal };
@@ -12,22 +12,35 @@ const MOST_PAGES = 10;
 
 const jsonOf = async <T>(path: string, signal: AbortSignal): Promise<T> => (await send(path, { signal })).json() as T;
 
-export const usage = (dimension: "status" | "model" | "connection", period: Period) => ({
+type Dimension = "status" | "model" | "connection";
+
+export const usage = (dimension: Dimension, period: Period) => ({
   queryKey: ["usage", dimension, period],
-  queryFn: async ({ signal }: Asking) => {
-    const from = String(beginning(period));
-    const rows: Row[] = [];
-    let after: string | null = null;
-    for (let page = 0; page < MOST_PAGES && (page === 0 || after !== null); page += 1) {
-      const query = { group_by: dimension, from, ...(after === null ? {} : { after }) };
-      const answer: Schemas["Usage"] = await body(api.GET("/api/v1/usage", { params: { query }, signal }));
-      rows.push(...rowsOf(answer, dimension));
-      after = answer.next;
-    }
-    return rows;
-  },
+  queryFn: ({ signal }: Asking) => report(dimension, period, signal),
   refetchInterval: OFTEN_MS,
 });
+
+export const calls = {
+  queryKey: ["usage", "totals"],
+  queryFn: async ({ signal }: Asking) => {
+    const [now, today] = await Promise.all([report("status", "now", signal), report("status", "today", signal)]);
+    return { now: total(now), today: total(today) };
+  },
+  refetchInterval: OFTEN_MS,
+};
+
+async function report(dimension: Dimension, period: Period, signal: AbortSignal): Promise<Row[]> {
+  const from = String(beginning(period));
+  const rows: Row[] = [];
+  let after: string | null = null;
+  for (let page = 0; page < MOST_PAGES && (page === 0 || after !== null); page += 1) {
+    const query = { group_by: dimension, from, ...(after === null ? {} : { after }) };
+    const answer: Schemas["Usage"] = await body(api.GET("/api/v1/usage", { params: { query }, signal }));
+    rows.push(...rowsOf(answer, dimension));
+    after = answer.next;
+  }
+  return rows;
+}
 
 /** Models that can be called, and the one with which somebody would begin. */
 export const callable = {

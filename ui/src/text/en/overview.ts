@@ -50,6 +50,8 @@ export const overview = {
     today: "Today",
     requests: "Requests",
     errors: "Errors",
+    unwell: "Not well",
+    unwellHelp: "Failed, cut, or left by the caller",
     tokens: "Tokens",
     quiet: "No model was called today.",
     details: (what: string, when: string) => `${what}, ${when}`,
