@@ -68,7 +68,9 @@ def test_figures_are_those_of_the_api_and_lead_to_what_explains_them(browser, bu
         held = card(page, "In memory")
         expect(held.get_by_role("link", name="o.echo")).to_be_visible()
         expect(held).to_contain_text("loaded")
-        expect(card(page, "Recent changes").get_by_role("link")).to_have_count(3)
+        expect(card(page, "Recent changes").get_by_role("link")).to_have_count(
+            4
+        )  # the title; an account and two connections
         assert faults(page) == []
         picture(page, "overview-full", whole=True)
         calls.get_by_role("link", name="Errors 1, Today").click()
