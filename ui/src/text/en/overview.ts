@@ -116,7 +116,7 @@ export const overview = {
     person: "Invite a person",
     personHelp: "Each has an account, and sees the models that are shared with them.",
     key: "Make a key",
-    keyHelp: "For a program or a server. It calls the same models:",
+    keyHelp: "For a program or a server, which calls the same models with it.",
     curl: "A call from a terminal",
   },
 };
