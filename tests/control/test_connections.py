@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from tests.control.attacking import run_stranger
 from tests.control.conftest import USER_KEY
 from tests.yard import run_yard
 
@@ -210,6 +211,51 @@ def test_verify_tells_what_is_there_or_what_is_wrong(peopled, upstream):
         assert not verdict["ok"]
         assert verdict["error"]
         assert CANARY not in str(verdict)
+
+
+def tried(yard, status: int = 200, **form) -> dict:
+    answer = yard.admin.post("/api/v1/connections/verify", json=form)
+    assert answer.status_code == status, answer.text
+    return answer.json()
+
+
+def test_a_connection_is_tried_before_it_is_made(peopled, upstream):
+    before = peopled.admin.get("/api/v1/connections").json()["items"]
+    assert "echo" in tried(peopled, kind="openai", base_url=upstream.base_url, api_keys=[CANARY])["models"]
+    dead = tried(peopled, kind="ollama", base_url="http://127.0.0.1:9", api_keys=[CANARY])
+    assert (dead["ok"], dead["models"], CANARY in str(dead)) == (False, [], False)
+    assert "base_url" in tried(peopled, 422, kind="openai", base_url="127.0.0.1")["detail"]
+    assert "base_url" in tried(peopled, 422, kind="openai")["detail"]
+    tried(peopled, 422, id=before[0]["id"], flavour="nothing")
+    tried(peopled, 404, id="absent")
+    assert [row["id"] for row in peopled.admin.get("/api/v1/connections").json()["items"]] == [
+        row["id"] for row in before
+    ]
+
+
+def test_a_change_is_tried_with_the_secrets_that_are_stored(peopled):
+    secrets = {"api_keys": [CANARY], "headers": {"X-Custom": HEADER_CANARY}}
+    with run_stranger() as backend, made(peopled, backend.url, enable=False, **secrets) as row:
+        assert not backend.was_told(CANARY, HEADER_CANARY)
+        tried(peopled, id=row["id"], name="other", **{name: row[name] for name in (*secrets, "base_url")})
+        assert backend.was_told(CANARY)
+        assert backend.was_told(HEADER_CANARY)
+        kept = peopled.admin.get(f"/api/v1/connections/{row['id']}").json()
+        assert (kept["name"], kept["enable"]) == (row["name"], False)
+
+
+def test_what_can_be_connected_is_told(peopled):
+    told = peopled.admin.get("/api/v1/connections/kinds").json()
+    by_name = {row["name"]: row for row in told["items"]}
+    assert (by_name["ollama"]["kind"], by_name["ollama"]["default_for_kind"], by_name["ollama"]["loads"]) == (
+        "ollama", True, True,
+    )  # fmt: skip
+    assert by_name["groq"]["base_url"].startswith("https://")
+    assert {row["kind"] for row in told["items"] if row["default_for_kind"]} == {"openai", "ollama", "anthropic"}
+    assert told["timeouts"]["connect"] > 0
+    for method, path in (("get", "kinds"), ("post", "verify")):
+        with peopled.client(USER_KEY) as user:
+            assert user.request(method, f"/api/v1/connections/{path}").status_code == 403
 
 
 def test_prefix_allow_list_and_switch_change_the_models_at_once(peopled, upstream):

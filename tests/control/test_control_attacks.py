@@ -88,6 +88,15 @@ def _verify(yard: Yard, made: dict, url: str) -> httpx2.Response:
     return yard.admin.post("/openai/verify", json=form)
 
 
+def _tried(yard: Yard, made: dict, url: str) -> httpx2.Response:
+    return yard.admin.post("/api/v1/connections/verify", json={"id": made["id"], "base_url": url})
+
+
+def _tried_masked(yard: Yard, made: dict, url: str) -> httpx2.Response:
+    form = {"id": made["id"], "base_url": url, "api_keys": made["api_keys"], "headers": made["headers"]}
+    return yard.admin.post("/api/v1/connections/verify", json=form)
+
+
 def _as_code_elsewhere(yard: Yard, made: dict, url: str) -> httpx2.Response:
     reference = '"${MODELYARD_MOVED_KEY_1}"'
     document = f"connections: [{{name: other, kind: openai, base_url: '{url}', api_keys: [{reference}]}}]"
@@ -102,7 +111,18 @@ def _of_the_environment(yard: Yard, made: dict, url: str) -> httpx2.Response:
 
 @pytest.mark.parametrize(
     "move",
-    [_patch, _patch_masked, _patch_kind, _position, _as_code, _verify, _as_code_elsewhere, _of_the_environment],
+    [
+        _patch,
+        _patch_masked,
+        _patch_kind,
+        _position,
+        _as_code,
+        _verify,
+        _tried,
+        _tried_masked,
+        _as_code_elsewhere,
+        _of_the_environment,
+    ],
     ids=lambda move: move.__name__,
 )
 def test_a_stored_key_is_never_sent_to_a_server_it_was_not_given_for(yard: Yard, upstream: Scripted, move) -> None:

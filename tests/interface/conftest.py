@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.engine import Engine
-from tests.interface.browser import launch, opened, sign_in
+from tests.interface.browser import DEADLINE_MS, launch, opened, sign_in
 from tests.yard import Yard, run_yard
 
 EMAIL = "admin@example.com"
@@ -17,6 +17,7 @@ ADMINISTRATOR = {"MODELYARD_ADMIN_EMAIL": EMAIL, "MODELYARD_ADMIN_PASSWORD": PAS
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """One Chromium for all tests of a process; every page has a profile of its own."""
+    expect.set_options(timeout=DEADLINE_MS)  # on a busy machine a page may take longer than Playwright's five seconds
     with sync_playwright() as playwright:
         running = launch(playwright)
         yield running

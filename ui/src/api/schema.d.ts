@@ -386,6 +386,48 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/connections/kinds": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Kinds
+         * @description What can be connected: the servers and services that are known by name, and what holds when nothing is said.
+         */
+        get: operations["kinds_api_v1_connections_kinds_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/connections/verify": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Try Connection
+         * @description Ask a backend for its models before it is connected, or before a change is saved. Nothing is kept.
+         *
+         *     Masked secrets stand for those of the connection `id`; they go to its own address only, as when it is changed.
+         */
+        post: operations["try_connection_api_v1_connections_verify_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/connections/{connection_id}": {
         parameters: {
             query?: never;
@@ -2288,6 +2330,25 @@ export interface components {
             /** Total */
             total: number;
         };
+        /**
+         * Flavour
+         * @description A server or service that is known by name. `default_for_kind`: what a connection of the kind is when neither a
+         *     flavour is named nor its host is known. `loads`: its models can be loaded and unloaded.
+         */
+        Flavour: {
+            /** Base Url */
+            base_url: string;
+            /** Connection Type */
+            connection_type: string;
+            /** Default For Kind */
+            default_for_kind: boolean;
+            /** Kind */
+            kind: string;
+            /** Loads */
+            loads: boolean;
+            /** Name */
+            name: string;
+        };
         /** FoundBackends */
         FoundBackends: {
             /** Items */
@@ -2572,6 +2633,15 @@ export interface components {
         Keys: {
             /** Items */
             items: components["schemas"]["Key"][];
+        };
+        /**
+         * Kinds
+         * @description What can be connected, and the timeouts of a connection that names none.
+         */
+        Kinds: {
+            /** Items */
+            items: components["schemas"]["Flavour"][];
+            timeouts: components["schemas"]["Timeouts"];
         };
         /**
          * LeftField
@@ -3622,6 +3692,52 @@ export interface components {
             is_active?: boolean | null;
         };
         /**
+         * TriedConnection
+         * @description A connection to try and not to keep. With `id` it is the connection of that id with these changes, secrets included.
+         */
+        TriedConnection: {
+            /** Api Keys */
+            api_keys?: string[] | null;
+            /** Base Url */
+            base_url?: string | null;
+            /** Connection Type */
+            connection_type?: ("local" | "external") | null;
+            /** Enable */
+            enable?: boolean | null;
+            /** Flavour */
+            flavour?: string | null;
+            /** Headers */
+            headers?: {
+                [key: string]: string;
+            } | null;
+            /** Id */
+            id?: string | null;
+            /** Kind */
+            kind?: ("openai" | "anthropic" | "ollama" | "function") | null;
+            limits?: components["schemas"]["LimitsForm"] | null;
+            /**
+             * Loads
+             * @description Activating a model loads it here, deactivating unloads it
+             */
+            loads?: boolean | null;
+            /** Model Ids */
+            model_ids?: string[] | null;
+            /** Name */
+            name?: string | null;
+            /** Prefix Id */
+            prefix_id?: string | null;
+            /** Priority */
+            priority?: number | null;
+            /** Tags */
+            tags?: (string | {
+                [key: string]: unknown;
+            })[] | null;
+            timeouts?: components["schemas"]["TimeoutsForm"] | null;
+            tls?: components["schemas"]["TlsForm"] | null;
+            /** Weight */
+            weight?: number | null;
+        };
+        /**
          * Usage
          * @description Each item holds the dimension by its own name, `calls`, `tokens`, `input_tokens`, `output_tokens`, `errors` (calls
          *     that did not end well) and `cost` (null until prices are known). `next` continues the list, null at its end.
@@ -4396,6 +4512,50 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["FoundBackends"];
+                };
+            };
+        };
+    };
+    kinds_api_v1_connections_kinds_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Kinds"];
+                };
+            };
+        };
+    };
+    try_connection_api_v1_connections_verify_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TriedConnection"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["modelyard__control__connections__schemas__Verdict"];
                 };
             };
         };

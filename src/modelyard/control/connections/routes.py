@@ -1,7 +1,5 @@
 """`/api/v1/connections`: administrators only."""
 
-import time
-
 from fastapi import APIRouter
 
 from modelyard.canonical.endpoint import Timeouts
@@ -16,8 +14,10 @@ from modelyard.control.connections.schemas import (
     NewConnection,
     Verdict,
 )
+from modelyard.control.connections.trying import find, verdict_on
+from modelyard.control.connections.trying import router as trying
 from modelyard.control.context import Administrator, Context, Done
-from modelyard.control.discovery import ListFailed, fetch_models, find_local
+from modelyard.control.discovery import find_local
 from modelyard.core.clock import now
 from modelyard.core.errors import Kind, Problem
 
@@ -25,6 +25,7 @@ from modelyard.core.errors import Kind, Problem
 def router(defaults: Timeouts) -> APIRouter:
     """The routes; `defaults` are the timeouts of a connection that names none."""
     routes = APIRouter(prefix="/connections", tags=["connections"])
+    routes.include_router(trying(defaults))
 
     @routes.get("")
     async def list_connections(context: Administrator, refresh: bool = False) -> Connections:
@@ -59,7 +60,7 @@ def router(defaults: Timeouts) -> APIRouter:
     @routes.get("/{connection_id}")
     async def read_connection(connection_id: str, context: Administrator) -> Connection:
         """One connection with what it offers."""
-        return _shown(_find(context, connection_id), context.control.discovery.offers.get(connection_id, Offer()))
+        return _shown(find(context, connection_id), context.control.discovery.offers.get(connection_id, Offer()))
 
     @routes.patch("/{connection_id}")
     async def change_connection(connection_id: str, form: ConnectionPatch, context: Administrator) -> Connection:
@@ -86,14 +87,10 @@ def router(defaults: Timeouts) -> APIRouter:
     @routes.post("/{connection_id}/verify")
     async def verify_connection(connection_id: str, context: Administrator) -> Verdict:
         """Ask the backend for its models now and tell what came of it."""
-        row = _find(context, connection_id)
-        started = time.monotonic()
-        try:
-            models = await fetch_models(context.control.client, row)
-        except ListFailed as failed:
-            return Verdict(ok=False, models=[], error=str(failed), milliseconds=_since(started))
-        context.control.discovery.soon()
-        return Verdict(ok=True, models=[str(model["id"]) for model in models], error=None, milliseconds=_since(started))
+        verdict = await verdict_on(context, find(context, connection_id))
+        if verdict.ok:
+            context.control.discovery.soon()
+        return verdict
 
     return routes
 
@@ -107,23 +104,12 @@ def _declared(context: Context) -> list[str]:
     return [row.name for row in context.control.declared.connections]
 
 
-def _find(context: Context, connection_id: str) -> ConnectionRow:
-    for row in context.control.connections():
-        if row.id == connection_id:
-            return row
-    raise Problem(Kind.NOT_FOUND, "There is no such connection.")
-
-
 def _writable(context: Context, connection_id: str) -> None:
-    row = _find(context, connection_id)
+    row = find(context, connection_id)
     if row.source != DATABASE:
         raise Problem(
             Kind.CONFLICT, f"This connection is declared in the {row.source}; change it there and start again."
         )
-
-
-def _since(started: float) -> int:
-    return round((time.monotonic() - started) * 1000)
 
 
 def _shown(row: ConnectionRow, offer: Offer) -> Connection:

@@ -76,6 +76,12 @@ class ConnectionPatch(ConnectionFields):
     base_url: str | None = Field(None, max_length=2000)
 
 
+class TriedConnection(ConnectionPatch):
+    """A connection to try and not to keep. With `id` it is the connection of that id with these changes, secrets included."""
+
+    id: str | None = Field(None, max_length=64)
+
+
 class Timeouts(BaseModel):
     connect: float
     first_byte: float
@@ -116,6 +122,25 @@ class Connection(BaseModel):
 
 class Connections(BaseModel):
     items: list[Connection]
+
+
+class Flavour(BaseModel):
+    """A server or service that is known by name. `default_for_kind`: what a connection of the kind is when neither a
+    flavour is named nor its host is known. `loads`: its models can be loaded and unloaded."""
+
+    name: str
+    kind: str
+    base_url: str
+    connection_type: str
+    default_for_kind: bool
+    loads: bool
+
+
+class Kinds(BaseModel):
+    """What can be connected, and the timeouts of a connection that names none."""
+
+    items: list[Flavour]
+    timeouts: Timeouts
 
 
 class Found(BaseModel):

@@ -1,0 +1,160 @@
+"""Overview: what is up, in memory, called and changed; each card by itself; the checklist that goes away."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.interface.browser import NARROW, faults, opened, picture, sign_in
+from tests.interface.conftest import ADMINISTRATOR, EMAIL, PASSWORD
+from tests.servers import Scripted
+from tests.yard import Yard, run_yard
+
+ASK = {"messages": [{"role": "user", "content": "one two"}], "max_tokens": 5}
+
+
+@pytest.fixture(scope="module")
+def busy(upstream: Scripted, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
+    """A server with one backend that answers, one that does not, calls that went well and one that failed, and a model in
+    memory."""
+    environment = {**ADMINISTRATOR, "OPENAI_API_BASE_URL": upstream.base_url}
+    with run_yard(tmp_path_factory.mktemp("busy") / "data", environment) as running:
+        running.connect("gone", "http://127.0.0.1:9", kind="ollama", prefix_id="gone")
+        running.connect("ollama", upstream.root, kind="ollama", prefix_id="o", model_ids=["echo"])
+        for model, count in (("echo", 3), ("o.echo", 1), ("error-500", 1)):
+            for _ in range(count):
+                running.admin.post("/v1/chat/completions", json={**ASK, "model": model})
+        running.wait_for_calls(5)
+        yield running
+
+
+def card(page: Page, name: str):
+    return page.get_by_role("region", name=name, exact=True)
+
+
+def see(page: Page, url: str, path: str = "/overview") -> None:
+    sign_in(page, EMAIL, PASSWORD)
+    page.goto(path)
+
+
+def test_it_says_at_a_glance_what_is_up_and_what_is_not(browser, busy):
+    with opened(browser, busy.url) as page:
+        see(page, busy.url)
+        expect(page.get_by_text("1 of 3 connections does not answer.")).to_be_visible()
+        down = card(page, "Connections")
+        expect(down).to_contain_text("2 of 3 up")
+        expect(down).to_contain_text("the connection was refused")
+        down.get_by_role("link", name="gone").click()
+        expect(page.get_by_role("dialog", name="gone")).to_be_visible()
+        expect(page).to_have_url(re.compile(r"/connections\?id="))
+
+
+def test_figures_are_those_of_the_api_and_lead_to_what_explains_them(browser, busy):
+    with opened(browser, busy.url) as page:
+        see(page, busy.url)
+        calls = card(page, "Calls")
+        statuses = busy.usage("status")
+        tokens = sum(row["tokens"] for row in statuses.values())
+        expect(calls.get_by_role("link", name="Requests 5, Today")).to_be_visible()
+        expect(calls.get_by_role("link", name="Requests 5, Last 5 min")).to_be_visible()
+        expect(calls.get_by_role("link", name=f"Tokens {tokens}, Today")).to_be_visible()
+        top = card(page, "Most called today")
+        expect(top.get_by_role("row").nth(1)).to_contain_text("echo")
+        expect(top.get_by_role("row").nth(1)).to_contain_text("3")
+        offered = card(page, "Models").get_by_role("link", name="Active")
+        count = len(busy.admin.get("/api/models").json()["data"])
+        expect(offered).to_contain_text(str(count))
+        held = card(page, "In memory")
+        expect(held.get_by_role("link", name="o.echo")).to_be_visible()
+        expect(held).to_contain_text("loaded")
+        expect(card(page, "Recent changes").get_by_role("link")).to_have_count(
+            4
+        )  # the title; an account and two connections
+        assert faults(page) == []
+        picture(page, "overview-full", whole=True)
+        calls.get_by_role("link", name="Errors 1, Today").click()
+        drawer = page.get_by_role("dialog", name="Calls of today")
+        expect(drawer.get_by_role("row", name=re.compile("the backend failed or refused"))).to_contain_text("1")
+        expect(drawer.get_by_role("link", name="error-500")).to_be_visible()
+        expect(drawer.get_by_role("link", name="openai")).to_be_visible()
+        picture(page, "overview-calls")
+        assert faults(page) == []
+        page.keyboard.press("Escape")
+        expect(drawer).to_be_hidden()
+        expect(page).to_have_url(re.compile("/overview$"))
+
+
+def test_one_card_that_fails_leaves_the_others(browser, busy):
+    with opened(browser, busy.url, expected=("status of 403",)) as page:
+        sign_in(page, EMAIL, PASSWORD)
+        refused = {"status": 403, "json": {"detail": "A proxy in between refused this."}}
+        page.route("**/api/v1/usage?**", lambda route: route.fulfill(**refused))
+        page.route("**/api/ps", lambda route: route.fulfill(**refused))
+        page.goto("/overview")
+        for name in ("Calls", "Most called today", "In memory"):
+            expect(card(page, name).get_by_role("alert")).to_contain_text("A proxy in between refused this.")
+        expect(card(page, "Connections")).to_contain_text("2 of 3 up")
+        expect(card(page, "Recent changes").get_by_role("link").first).to_be_visible()
+        picture(page, "overview-error", whole=True)
+        assert faults(page) == []
+        page.unroute("**/api/ps")
+        card(page, "In memory").get_by_role("button", name="Try again").click()
+        expect(card(page, "In memory").get_by_role("alert")).to_have_count(0)
+
+
+def test_the_checklist_ticks_what_was_done_and_goes_away(browser, busy):
+    steps = "Next steps"
+    with opened(browser, busy.url) as page:
+        see(page, busy.url)
+        for name, path in (("Make a preset", "/models/new"), ("Invite a person", "/people"), ("Make a key", "/keys")):
+            link = card(page, steps).get_by_role("link", name=name)
+            expect(link).to_have_attribute("href", re.compile(path))
+        expect(card(page, steps)).to_contain_text("$MODELYARD_API_KEY")
+        busy.make_key(name="ci")
+        page.reload()
+        expect(card(page, steps).get_by_role("link", name="Make a key")).to_have_count(0)
+        expect(card(page, steps).get_by_role("link", name="Invite a person")).to_be_visible()
+        picture(page, "overview-checklist")
+        page.get_by_role("button", name="Hide this list").click()
+        expect(card(page, steps)).to_have_count(0)
+        page.reload()
+        expect(card(page, "Recent changes").get_by_role("link").first).to_be_visible()
+        expect(card(page, steps)).to_have_count(0)
+    with opened(browser, busy.url) as page:  # another browser, where nobody hid it
+        form = {"id": "mine", "name": "Mine", "base_model_id": "echo"}
+        assert busy.admin.post("/api/v1/models/create", json=form).status_code == 200
+        form = {"email": "ann@example.com", "password": PASSWORD, "role": "user", "name": "Ann"}
+        assert busy.admin.post("/api/v1/users/", json=form).status_code == 200
+        see(page, busy.url)
+        expect(card(page, "Recent changes").get_by_role("link").first).to_be_visible()
+        expect(card(page, steps)).to_have_count(0)
+
+
+def test_nothing_overflows_on_a_small_screen_and_nothing_is_lost_in_the_dark(browser, busy):
+    for theme in ("dark", "light"):
+        with opened(browser, busy.url, theme=theme) as page:
+            sign_in(page, EMAIL, PASSWORD)
+            page.goto("/overview")
+            expect(card(page, "Calls").get_by_role("link", name="Requests 5, Today")).to_be_visible()
+            picture(page, f"overview-{theme}")
+            page.set_viewport_size({"width": NARROW[0], "height": NARROW[1]})
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+            picture(page, f"overview-narrow-{theme}", whole=True)
+            assert faults(page) == []
+
+
+def test_an_empty_yard_says_so_in_words(browser, tmp_path_factory):
+    with (
+        run_yard(tmp_path_factory.mktemp("empty") / "data", ADMINISTRATOR) as empty,
+        opened(browser, empty.url) as page,
+    ):
+        see(page, empty.url)
+        expect(page.get_by_text("Nothing is connected yet.")).to_be_visible()
+        expect(page.get_by_text("No model was called today.")).to_have_count(2)
+        expect(page.get_by_text("No backend says that it holds a model in memory.")).to_be_visible()
+        expect(page.get_by_text("No model is being loaded or unloaded.")).to_be_visible()
+        picture(page, "overview-empty", whole=True)
+        assert faults(page) == []
+        page.get_by_role("link", name="Look for backends").click()
+        expect(page.get_by_role("heading", name="Where are your models?")).to_be_visible()

@@ -1,0 +1,31 @@
+/** What the pages ask of connections, under one name each. */
+import type { QueryClient } from "@tanstack/svelte-query";
+import { api, body } from "$api/client";
+
+/** The state of backends changes without us: it is looked at again while somebody looks. */
+const AGAIN_MS = 15_000;
+
+type Asking = { signal: AbortSignal };
+
+export const connectionList = {
+  queryKey: ["connections"],
+  queryFn: ({ signal }: Asking) => body(api.GET("/api/v1/connections", { signal })),
+  refetchInterval: AGAIN_MS,
+};
+
+export const connectionKinds = {
+  queryKey: ["connection-kinds"],
+  queryFn: ({ signal }: Asking) => body(api.GET("/api/v1/connections/kinds", { signal })),
+  staleTime: Infinity,
+};
+
+export const foundBackends = {
+  queryKey: ["found-backends"],
+  queryFn: ({ signal }: Asking) => body(api.GET("/api/v1/connections/found", { signal })),
+};
+
+/** After a connection was made, changed or removed: its models come and go with it. */
+export async function connectionsChanged(queries: QueryClient): Promise<void> {
+  const touched = [["connections"], ["models"], ["chat-models"], ["states"], ["audit"]];
+  await Promise.all(touched.map((queryKey) => queries.invalidateQueries({ queryKey })));
+}
