@@ -38,7 +38,12 @@ const of = (grant: Grant, type: Grant["principal_type"], id: string): boolean =>
   grant.principal_type === type && grant.principal_id === id;
 
 /** With this right for one principal, or none for null. Writing comes with reading, for clients that tell them apart. */
-export function withRight(grants: readonly Grant[], type: Grant["principal_type"], id: string, right: Right | null): Grant[] {
+export function withRight(
+  grants: readonly Grant[],
+  type: Grant["principal_type"],
+  id: string,
+  right: Right | null,
+): Grant[] {
   const others = grants.filter((grant) => !of(grant, type, id));
   const given: Right[] = right === null ? [] : right === "write" ? ["read", "write"] : ["read"];
   return [...others, ...given.map((permission): Grant => ({ principal_type: type, principal_id: id, permission }))];

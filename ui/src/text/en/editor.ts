@@ -125,7 +125,8 @@ export const editor = {
     opening: "Opening mark",
     closing: "Closing mark",
     custom: "Other parameters",
-    customHelp: "Sent to the backend as they are. A value that is JSON (5, true, {…}) is sent as such, any other as text.",
+    customHelp:
+      "Sent to the backend as they are. A value that is JSON (5, true, {…}) is sent as such, any other as text.",
     customName: "Name",
     customValue: "Value",
     customAdd: "Add a parameter",
