@@ -199,6 +199,7 @@ export const editor = {
   jsonLabel: "What will be saved",
   requestLabel: "What the backend will be sent",
   chatIntro: "Ask the model as it stands in the form. Nothing has to be saved for that.",
+  chatSaved: "Ask the model.",
   chatOverride: "Until it is saved, the saved prompt of this base model stands before the one that is typed here.",
   requestIntro: (connection: string, model: string) => `Goes to ${connection} as ${model}.`,
   requestNobody: "No backend could be asked at the moment.",
