@@ -181,8 +181,12 @@ def test_a_copy_begins_with_what_the_original_has_and_shares_nothing(page, house
     page.goto("/models/new?clone=original")
     expect(field(page, "ID")).to_have_value("original-clone")
     expect(field(page, "System prompt")).to_have_value("Hello")
+    # The server tells tags apart by neither case nor space; what it made of them is what the form has then.
+    add_chip(page, "Tags", "Sea", "SEA")
     save(page, CREATE)
     row = stored(house, "original-clone")
+    page.reload()
+    expect(page.get_by_text("Saved", exact=True)).to_be_visible()
     assert (row["name"], row["params"], row["access_control"]) == ("Original (Clone)", {"system": "Hello"}, {})
 
 
