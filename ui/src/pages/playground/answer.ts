@@ -64,7 +64,7 @@ export class Answer {
   }
 
   #call(part: Record<string, unknown>, position: number): void {
-    const index = typeof part.index === "number" ? part.index : position;
+    const index = typeof part.index === "number" ? part.index : this.#place(plain(part.id), position);
     if (!Number.isInteger(index) || index < 0 || index > Math.min(this.calls.length, MOST_CALLS - 1)) return;
     const call = (this.calls[index] ??= { id: "", name: "", arguments: "", result: null });
     const told = record(part.function);
@@ -72,6 +72,13 @@ export class Answer {
     call.name ||= plain(told.name);
     call.arguments +=
       typeof told.arguments === "object" && told.arguments ? JSON.stringify(told.arguments) : plain(told.arguments);
+  }
+
+  /** Some backends do not number the calls. */
+  #place(id: string, position: number): number {
+    if (!id) return position;
+    const known = this.calls.findIndex((call) => call.id === id);
+    return known < 0 ? this.calls.length : known;
   }
 
   #count(value: unknown): void {
