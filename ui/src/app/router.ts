@@ -1,6 +1,6 @@
 /** Addresses and the page behind each. A page is loaded when it is first opened. Ids travel in the query (`?id=`), because
  * those of models contain slashes. */
-import { createRouter } from "sv-router";
+import { blockNavigation, createRouter } from "sv-router";
 import { session } from "./session.svelte";
 
 export const { p, navigate, isActive, route, preload } = createRouter({
@@ -34,3 +34,7 @@ export const { p, navigate, isActive, route, preload } = createRouter({
   "/reference": () => import("$pages/reference/Reference.svelte"),
   "*": () => import("./NotFound.svelte"),
 });
+
+// The router notices steps back through the history only while something might block them; unless it does so always, a page
+// with unsaved changes is left by Back although the person stays.
+blockNavigation(() => true);

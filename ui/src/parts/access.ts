@@ -1,0 +1,57 @@
+/** Grants as people see them: everyone, or one line for each person and group with the right that they have. */
+import type { Schemas } from "$api/client";
+
+export type Grant = Schemas["Grant"];
+export type AccessMode = "private" | "public" | "chosen";
+export type Right = "read" | "write";
+
+export const EVERYONE = "*";
+
+export interface Entry {
+  type: Grant["principal_type"];
+  id: string;
+  right: Right;
+}
+
+export const isPublic = (grants: readonly Grant[]): boolean =>
+  grants.some((grant) => grant.principal_id === EVERYONE && grant.permission === "read");
+
+export function modeOf(grants: readonly Grant[]): AccessMode {
+  if (isPublic(grants)) return "public";
+  return grants.length ? "chosen" : "private";
+}
+
+/** One line for each principal but everyone; who may write may read. */
+export function entriesOf(grants: readonly Grant[]): Entry[] {
+  const found = new Map<string, Entry>();
+  for (const { principal_type: type, principal_id: id, permission } of grants) {
+    if (id === EVERYONE) continue;
+    const key = `${type} ${id}`;
+    const right = permission === "write" || found.get(key)?.right === "write" ? "write" : "read";
+    found.set(key, { type, id, right });
+  }
+  return [...found.values()];
+}
+
+const PUBLIC: Grant = { principal_type: "user", principal_id: EVERYONE, permission: "read" };
+const of = (grant: Grant, type: Grant["principal_type"], id: string): boolean =>
+  grant.principal_type === type && grant.principal_id === id;
+
+/** With this right for one principal, or none for null. Writing comes with reading, for clients that tell them apart. */
+export function withRight(
+  grants: readonly Grant[],
+  type: Grant["principal_type"],
+  id: string,
+  right: Right | null,
+): Grant[] {
+  const others = grants.filter((grant) => !of(grant, type, id));
+  const given: Right[] = right === null ? [] : right === "write" ? ["read", "write"] : ["read"];
+  return [...others, ...given.map((permission): Grant => ({ principal_type: type, principal_id: id, permission }))];
+}
+
+/** `kept`: the grants to people and groups to come back to. */
+export function inMode(mode: AccessMode, kept: readonly Grant[]): Grant[] {
+  const named = kept.filter((grant) => grant.principal_id !== EVERYONE);
+  if (mode === "private") return [];
+  return mode === "public" ? [PUBLIC, ...named] : named;
+}
