@@ -1,6 +1,6 @@
 /** Short messages at the page's bottom. What can be taken back offers Undo for ten seconds. */
 import { toast } from "svelte-sonner";
-import { common } from "$text/common";
+import { general } from "$text/general";
 
 const UNDO_MS = 10_000;
 const SAID_MS = 4_000;
@@ -10,7 +10,7 @@ export function said(message: string): void {
 }
 
 export function undoable(message: string, undo: () => void | Promise<void>): void {
-  toast(message, { duration: UNDO_MS, action: { label: common.undo, onClick: () => void undo() } });
+  toast(message, { duration: UNDO_MS, action: { label: general.undo, onClick: () => void undo() } });
 }
 
 export function failed(error: unknown): void {

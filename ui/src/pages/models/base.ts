@@ -1,5 +1,5 @@
 /** Base models: what the backends offer, joined with the rows of the catalogue that govern them. */
-import { common } from "$text/common";
+import { general } from "$text/general";
 import { models as text } from "$text/models";
 import { isPublic, type Row, type Subject } from "./subject";
 
@@ -96,6 +96,6 @@ export function openTo(model: BaseModel): string {
 
 /** The backend, in words. */
 export function offeredBy(model: BaseModel): string {
-  if (model.kind === null) return text.base.offers.none ?? common.none;
+  if (model.kind === null) return text.base.offers.none ?? general.none;
   return [text.base.offers[model.kind] ?? model.kind, ...model.labels].join(" · ");
 }

@@ -1,5 +1,5 @@
 /** Words that every page uses. A translation is a folder beside `en` with the same files and keys. */
-export const common = {
+export const general = {
   product: "Modelyard",
   save: "Save",
   cancel: "Cancel",
