@@ -72,6 +72,8 @@ def test_files_are_compressed_and_kept_for_ever(yard):
         assert packed.content == plain.content
         again = client.get("/" + script, headers={"accept-encoding": "gzip", "if-none-match": packed.headers["etag"]})
         assert (again.status_code, again.content) == (304, b"")
+        refused = client.get("/" + script, headers={"accept-encoding": "gzip;q=0, br;q=0"})
+        assert "content-encoding" not in refused.headers
         assert client.get("/theme.js").headers["cache-control"] == "no-cache"
 
 

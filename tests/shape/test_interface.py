@@ -13,7 +13,9 @@ MAX_LINES = 400
 VAGUE = {"utils", "util", "helpers", "helper", "misc", "manager", "base", "common"}
 
 # Ways in which text that somebody else wrote could become markup or a program.
-DANGEROUS = r"\{@html|innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function\(|srcdoc|javascript:"
+DANGEROUS = (
+    r"\{@html|innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function\(|srcdoc|[\"'`]javascript:"
+)
 # Words for people stand in the catalogue (ui/src/text), not in components.
 WORDED = r'\b(?:label|title|placeholder|aria-label|description|help)="[A-Z][a-z]'
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { undoing } from "../src/pages/models/acts";
-import { arranged, joined, openTo, usableBases } from "../src/pages/models/base";
+import { arranged, joined, openTo, usableBases } from "../src/pages/models/base-models";
 import { audience, fileName, isPublic, tagNames, type Row } from "../src/pages/models/subject";
 
 const grant = (principal_id: string, principal_type: "user" | "group" = "user") =>

@@ -7,6 +7,7 @@ in it decides what to show. No value of a request reaches it, so there is nothin
 import asyncio
 import hashlib
 import mimetypes
+from collections.abc import Iterator
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -75,7 +76,12 @@ class Interface:
             return
         base = f'<base href="{escape(scope.get("root_path", ""))}/" />'
         body = self._page.replace(_BASE, base, 1).encode()
-        headers = [(b"content-type", b"text/html; charset=utf-8"), (b"cache-control", _ASK_AGAIN), *_SECURITY]
+        headers = [
+            (b"content-type", b"text/html; charset=utf-8"),
+            (b"cache-control", _ASK_AGAIN),
+            (b"vary", b"accept"),
+            *_SECURITY,
+        ]
         await deliver(Reply(status=200, headers=headers, body=body), send)
 
     async def asset(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -89,7 +95,7 @@ class Interface:
         asked = {
             header: value for header, value in scope["headers"] if header in {b"accept-encoding", b"if-none-match"}
         }
-        accepted = {part.partition(b";")[0].strip() for part in asked.get(b"accept-encoding", b"").split(b",")}
+        accepted = set(_accepted(asked.get(b"accept-encoding", b"")))
         encoding, path = next((found for found in asset.encodings if found[0] in accepted), (None, asset.path))
         body = await asyncio.to_thread(path.read_bytes)
         etag = b'"' + hashlib.sha256(body).hexdigest()[:24].encode() + b'"'
@@ -102,8 +108,9 @@ class Interface:
         ]
         if encoding is not None:
             headers.append((b"content-encoding", encoding))
-        if asked.get(b"if-none-match") == etag:
-            await deliver(Reply(status=304, headers=headers, body=b""), send)
+        if etag in asked.get(b"if-none-match", b""):
+            await send({"type": "http.response.start", "status": 304, "headers": headers})
+            await send({"type": "http.response.body", "body": b""})
             return
         await deliver(Reply(status=200, headers=headers, body=body), send)
 
@@ -117,6 +124,14 @@ class Interface:
                 await rest(scope, receive, send)
 
         return door
+
+
+def _accepted(value: bytes) -> Iterator[bytes]:
+    """The encodings of an Accept-Encoding header that are not refused by `q=0`."""
+    for part in value.split(b","):
+        name, _, quality = part.partition(b";")
+        if quality.replace(b" ", b"") not in {b"q=0", b"q=0.0", b"q=0.00", b"q=0.000"}:
+            yield name.strip()
 
 
 def _is_navigation(scope: Scope) -> bool:

@@ -71,7 +71,7 @@ with client.messages.stream(model=${name}, max_tokens=200, messages=${messages})
 
 from ollama import Client
 
-client = Client(host=${at}, headers={"Authorization": f"Bearer {${key}}"})
+client = Client(host=${at}, headers={"Authorization": "Bearer " + ${key}})
 for part in client.chat(model=${name}, messages=${messages}, stream=True):
     print(part.message.content, end="")
 `;
