@@ -216,3 +216,49 @@ def test_a_failed_sign_out_does_not_look_like_one(browser, house):
         page.get_by_role("button", name="Sign out").click()
         expect(page.get_by_text("The database is away.")).to_be_visible()
         expect(page.get_by_role("navigation", name="Pages")).to_be_visible()
+
+
+def test_leaving_by_sign_out_asks_when_something_is_not_saved(page, house):
+    page.goto("/models/new")
+    page.get_by_label("Name", exact=True).fill("Not saved yet")
+    page.get_by_role("button", name="Sign out").click()
+    page.get_by_role("dialog", name="Leave without saving?").get_by_role("button", name="Stay").click()
+    expect(page.get_by_label("Name", exact=True)).to_have_value("Not saved yet")
+    page.get_by_role("button", name="Sign out").click()
+    page.get_by_role("dialog", name="Leave without saving?").get_by_role("button", name="Leave").click()
+    expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+
+
+def test_another_sites_link_does_not_sign_out(page):
+    page.goto("/signout")
+    expect(page.get_by_role("heading", name="Sign out of this browser?")).to_be_visible()
+    page.goto("/account")
+    expect(page.get_by_role("heading", name="Account", level=1)).to_be_visible()
+
+
+def test_a_page_that_cannot_be_loaded_says_so(browser, house):
+    with opened(browser, house.url, expected=("Failed to load", "Failed to fetch", "ERR_FAILED", "preload")) as page:
+        sign_in(page, EMAIL, PASSWORD)
+        page.wait_for_load_state("networkidle")
+        page.route("**/assets/*.js", lambda route: route.abort())
+        page.get_by_role("navigation", name="Pages").get_by_role("link", name="Audit").click()
+        expect(page.get_by_role("alert").filter(has_text="This page could not be loaded")).to_be_visible()
+        page.unroute("**/assets/*.js")
+        page.get_by_role("button", name="Load anew").click()
+        expect(page.get_by_role("heading", level=1)).to_be_visible()
+
+
+def test_going_back_leads_to_the_place_where_one_was(browser, house):
+    rows = [{"id": f"row-{number}", "name": f"Row {number:03}", "base_model_id": "tiny-llama"} for number in range(60)]
+    house.admin.post("/api/v1/models/import", json={"models": rows}).raise_for_status()
+    with opened(browser, house.url) as page:
+        sign_in(page, EMAIL, PASSWORD)
+        page.goto("/models")
+        expect(page.get_by_role("link", name="Row 000")).to_be_visible()
+        page.evaluate("window.scrollTo(0, 1500)")
+        expect(page.get_by_role("link", name="Row 035")).to_be_visible()
+        page.get_by_role("link", name="Row 035").click()
+        expect(page.get_by_label("Name", exact=True)).to_have_value("Row 035")
+        page.go_back()
+        page.wait_for_function("Math.abs(window.scrollY - 1500) < 60")
+        expect(page.get_by_role("link", name="Row 035")).to_be_in_viewport()

@@ -28,7 +28,7 @@ def test_a_preset_is_made_tried_shared_and_used(browser, house):
         page.goto("/models")
         page.get_by_role("link", name="New model").first.click()
         page.get_by_label("Name", exact=True).fill("Ship's mate")
-        page.get_by_role("combobox", name="Base model").click()
+        page.get_by_role("combobox", name="Base model").fill("tiny")
         page.get_by_role("option", name="tiny-llama").click()
         page.get_by_role("textbox", name="System prompt").fill("You answer like a sailor.")
         preview = page.get_by_role("complementary", name="What follows")

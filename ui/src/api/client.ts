@@ -2,6 +2,7 @@
 import createClient, { type Middleware } from "openapi-fetch";
 import { root } from "$app/place";
 import { session } from "$app/session.svelte";
+import { general } from "$text/general";
 import { Problem, problemOf } from "./problem";
 import type { components, paths } from "./schema";
 
@@ -16,7 +17,7 @@ const problems: Middleware = {
   },
   onError({ error }) {
     if (error instanceof Problem || (error instanceof DOMException && error.name === "AbortError")) return undefined;
-    return new Problem(0, "The server did not answer. It may be starting again, or the network is away.");
+    return new Problem(0, general.problem.noAnswer);
   },
 };
 
@@ -35,7 +36,7 @@ export async function send(path: string, init?: RequestInit): Promise<Response> 
     response = await fetch(root + path, init);
   } catch (error) {
     if (error instanceof DOMException && error.name === "AbortError") throw error;
-    throw new Problem(0, "The server did not answer. It may be starting again, or the network is away.");
+    throw new Problem(0, general.problem.noAnswer);
   }
   if (!response.ok) throw refused(response, parsed(await response.text()));
   return response;
@@ -43,8 +44,10 @@ export async function send(path: string, init?: RequestInit): Promise<Response> 
 
 function refused(response: Response, told: unknown): Problem {
   // The sign-in form answers 401 itself; any other means that the session has ended.
-  if (response.status === 401 && !response.url.endsWith("/auths/signin")) session.ended();
-  return problemOf(response, told);
+  const ended = response.status === 401 && !response.url.endsWith("/auths/signin");
+  if (ended) session.ended();
+  const problem = problemOf(response, told);
+  return ended ? new Problem(401, general.problem.signedOut, {}, problem.requestId) : problem;
 }
 
 function parsed(text: string): unknown {

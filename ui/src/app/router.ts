@@ -2,6 +2,7 @@
  * those of models contain slashes. */
 import { blockNavigation, createRouter } from "sv-router";
 import { session } from "./session.svelte";
+import SignOut from "./SignOut.svelte";
 
 export const { p, navigate, isActive, route, preload } = createRouter({
   "/": {
@@ -32,9 +33,13 @@ export const { p, navigate, isActive, route, preload } = createRouter({
   "/settings": () => import("$pages/settings/Settings.svelte"),
   "/yard": () => import("$pages/yard/Yard.svelte"),
   "/reference": () => import("$pages/reference/Reference.svelte"),
+  "/signout": SignOut,
   "*": () => import("./NotFound.svelte"),
 });
 
 // The router notices steps back through the history only while something might block them; unless it does so always, a page
 // with unsaved changes is left by Back although the person stays.
 blockNavigation(() => true);
+
+/** Signs out, unless the page that is left has unsaved changes and the person stays. */
+export const leave = (): void => void navigate("/signout", { state: "asked" });

@@ -12,6 +12,7 @@ export const entry = {
   setUpTitle: "Create the administrator",
   setUpText: "The link that brought you here works once. This account can do everything.",
   create: "Create administrator",
+  alreadySetUp: "There is an administrator already, so this link is used up.",
   noToken: "This address lacks its token. Open the whole link that the terminal printed.",
   needsSetUp: "There is no administrator yet. Open the setup link that the terminal printed at start.",
 };

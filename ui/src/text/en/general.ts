@@ -43,6 +43,8 @@ export const general = {
     details: "Details",
     request: "Request",
     status: (status: number) => (status ? `HTTP ${status}` : "No answer"),
+    signedOut: "You were signed out before this was done. Sign in and try again.",
+    noAnswer: "The server did not answer. It may be starting again, or the network is away.",
     nothingLost: "Nothing was changed.",
     notFoundTitle: "There is no such page",
     notFoundText: "The address may be old, or mistyped.",

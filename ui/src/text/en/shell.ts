@@ -34,6 +34,12 @@ export const shell = {
   shortcuts: "Keyboard shortcuts",
   theme: { label: "Theme", system: "System", light: "Light", dark: "Dark" },
   signOut: "Sign out",
+  signOutQuestion: "Sign out of this browser?",
+  pageGone: {
+    title: "This page could not be loaded",
+    text: "The server is away, or it was updated since this tab was opened. Load the page anew; if the server is back, it works.",
+    reload: "Load anew",
+  },
   account: "Account",
   jobs: {
     title: "Jobs",
@@ -41,6 +47,7 @@ export const shell = {
     unload: (model: string) => `Unloading ${model}`,
     running: (count: number) => (count === 1 ? "1 job running" : `${count} jobs running`),
     done: "Done",
+    failures: (count: number) => (count === 1 ? "1 job failed" : `${count} jobs failed`),
     failed: "Failed",
     waiting: "Waiting",
     hide: "Hide finished jobs",
