@@ -1,5 +1,6 @@
 /** What differs between two objects, by the path of each value, such as `params.temperature`. Pure. */
 import { diff as words } from "$text/diff";
+import { kilobytes } from "./numbers";
 
 /** Old and new value by path: as the server tells the differences of two versions. */
 export type Changes = Record<string, { old: unknown; new: unknown }>;
@@ -76,7 +77,7 @@ export function shown(value: unknown): string | null {
 
 function pictureSize(text: string): string | null {
   const start = /^data:image\/[a-z.+-]+;base64,/.exec(text);
-  return start && words.picture(`${Math.ceil(((text.length - start[0].length) * 3) / 4 / 1024)} KB`);
+  return start && words.picture(`${kilobytes(((text.length - start[0].length) * 3) / 4)} KB`);
 }
 
 /** Whether two texts (null: there is none) are better shown line by line. */
