@@ -16,9 +16,8 @@ from tests.yard import Yard
 PRESET = "support/first-line"
 
 
-def first(yard: Yard, path: str, items: str = "items") -> str:
-    found: str = yard.admin.get(path).json()[items][0]["id"]
-    return found
+def first(yard: Yard, path: str, field: str = "id") -> str:
+    return str(yard.admin.get(path).json()["items"][0][field])
 
 
 # Name of the picture, and where it is taken.
@@ -26,7 +25,7 @@ PAGES = {
     "overview": lambda yard: "/overview",
     "playground": lambda yard: f"/playground?model={quote(PRESET)}",
     "models": lambda yard: "/models",
-    "base-models": lambda yard: "/models?list=base",
+    "base-models": lambda yard: "/models?tab=base",
     "editor": lambda yard: f"/models/edit?id={quote(PRESET)}",
     "history": lambda yard: f"/models/history?id={quote('code/review')}",
     "import": lambda yard: "/models/import",
@@ -38,7 +37,7 @@ PAGES = {
     "groups": lambda yard: "/people/groups",
     "permissions": lambda yard: "/people/permissions",
     "audit": lambda yard: "/audit",
-    "change": lambda yard: f"/audit?id={first(yard, '/api/v1/audit?action=model.updated')}",
+    "change": lambda yard: f"/audit?id={first(yard, '/api/v1/audit?action=model.updated', 'position')}",
     "settings": lambda yard: "/settings",
     "as-code": lambda yard: "/yard",
     "reference": lambda yard: "/reference",

@@ -1,6 +1,5 @@
 import { describe, expect, it } from "vitest";
 import { asked, midnight } from "../src/pages/audit/filter";
-import { nameIn } from "../src/pages/audit/objects";
 
 const NOTHING = { entity_type: "", action: "", user_id: "", entity_id: "", from: "", to: "" };
 
@@ -23,14 +22,5 @@ describe("filters of the address", () => {
   it.each(["2026-13-01", "2026-02-30", "yesterday", "", "2026-11-01x", "0"])("know no day %j", (day) => {
     expect(midnight(day, 0)).toBeNull();
     expect(asked({ ...NOTHING, from: day, to: day })).toEqual({});
-  });
-});
-
-describe("entries", () => {
-  it("find the name of the object", () => {
-    expect(nameIn({ name: { old: "Old", new: "New" } })).toBe("New");
-    expect(nameIn({ name: { old: "Gone", new: null } })).toBe("Gone");
-    expect(nameIn({ email: { old: null, new: "ann@example.com" } })).toBe("ann@example.com");
-    expect(nameIn({ name: "no pair" })).toBeNull();
   });
 });

@@ -1,6 +1,6 @@
 import { cleanup, fireEvent, render, screen, within } from "@testing-library/svelte";
 import { afterEach, describe, expect, it, test } from "vitest";
-import { byLine, canonical, compared, differences, shown } from "../src/parts/changes";
+import { byLine, canonical, compared, differences, nameIn, shown } from "../src/parts/changes";
 import Diff from "../src/parts/Diff.svelte";
 import { lines, type Line } from "../src/parts/lines";
 import TextDiff from "../src/parts/TextDiff.svelte";
@@ -66,6 +66,13 @@ describe("differences of fields", () => {
     expect(canonical({ a: 1, b: [1, { c: null }] })).toBe(canonical({ b: [1, { c: null }], a: 1 }));
     expect(canonical([1, 2])).not.toBe(canonical([2, 1]));
     expect(differences({ a: { old: undefined, new: null } })).toHaveLength(1);
+  });
+
+  it("find the name of the object", () => {
+    expect(nameIn({ name: { old: "Old", new: "New" } }, ["name", "email"])).toBe("New");
+    expect(nameIn({ name: { old: "Gone", new: null } }, ["name", "email"])).toBe("Gone");
+    expect(nameIn({ email: { old: null, new: "ann@example.com" } }, ["name", "email"])).toBe("ann@example.com");
+    expect(nameIn({ name: "no pair" }, ["name", "email"])).toBeNull();
   });
 
   it("show values as text, pictures by their size wherever they are", () => {

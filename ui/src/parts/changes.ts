@@ -20,8 +20,19 @@ const MOST_DEPTH = 6;
 // The difference of a text that is longer, or has lines, is shown line by line.
 const LONG_TEXT = 100;
 
-export function isFields(value: unknown): value is Fields {
+function isFields(value: unknown): value is Fields {
   return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** What people call an object, as far as its own changes tell it: the first of these fields that has a text. */
+export function nameIn(changes: Fields | null | undefined, fields: readonly string[]): string | null {
+  for (const field of fields) {
+    const pair = changes?.[field];
+    if (!isFields(pair)) continue;
+    const name = pair.new ?? pair.old;
+    if (typeof name === "string" && name.trim()) return name;
+  }
+  return null;
 }
 
 /** JSON with its keys in order, so that equal values have equal texts. */

@@ -1,7 +1,7 @@
 /** What an entry is about, in words, and where it can be seen. */
 import type { Schemas } from "$api/client";
 import { p } from "$app/router";
-import { isFields } from "$parts/changes";
+import { nameIn } from "$parts/changes";
 import { audit } from "$text/audit";
 
 export type Entry = Schemas["Entry"];
@@ -19,19 +19,8 @@ export function kindName(kind: string): string {
   return audit.kinds[kind] ?? kind;
 }
 
-/** What people call an object, as far as its own changes tell it. */
-export function nameIn(changes: Entry["changes"] | undefined): string | null {
-  for (const field of ["name", "email"]) {
-    const pair = changes?.[field];
-    if (!isFields(pair)) continue;
-    const name = pair.new ?? pair.old;
-    if (typeof name === "string" && name.trim()) return name;
-  }
-  return null;
-}
-
 export function objectName(entry: Entry, names: Names): string {
-  return nameIn(entry.changes) ?? names[entry.entity_type]?.get(entry.entity_id) ?? entry.entity_id;
+  return nameIn(entry.changes, ["name", "email"]) ?? names[entry.entity_type]?.get(entry.entity_id) ?? entry.entity_id;
 }
 
 export function actorName(entry: Pick<Entry, "user" | "user_id">): string {

@@ -4,7 +4,7 @@ import { compact, exact } from "$parts/numbers";
 /** `12.4k`; below ten thousand every digit. */
 export function tokens(count: number | null): string {
   if (count === null) return "–";
-  return count < 10_000 ? exact(count) : compact(count).toLowerCase();
+  return count < 10_000 ? exact(count) : compact(count);
 }
 
 /** `840 ms`, `2.1 s`. */
