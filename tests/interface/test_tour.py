@@ -76,6 +76,33 @@ def test_every_page_is_fit_to_be_seen(browser, yard, look):
     assert not wrong, "\n".join(wrong)
 
 
+LISTS = ("connections", "keys", "people", "groups", "audit", "revisions", "base-models")
+BEGINNINGS = """() => ["h1", "table th"].map(one => {
+    const text = document.createRange();
+    text.selectNodeContents(document.querySelector(`main ${one}`));
+    return Math.round(text.getBoundingClientRect().left);
+})"""
+
+
+@pytest.mark.parametrize("size", [WIDE, NARROW])
+def test_lists_begin_below_the_title_and_controls_are_of_one_height(browser, yard, size):
+    addresses = {**PAGES, "revisions": lambda yard: "/yard?view=revisions"}
+    document = yard.admin.get("/api/v1/yard").text.replace("temperature: 0.2", "temperature: 0.3")
+    applied = yard.admin.post("/api/v1/yard/apply", json={"document": document, "keep": True})
+    assert applied.status_code == 200, applied.text
+    with opened(browser, yard.url, size=size) as page:
+        sign_in(page, EMAIL, PASSWORD)
+        for name in LISTS:
+            page.goto(addresses[name](yard))
+            settled(page)
+            expect(page.get_by_role("table")).to_be_visible()
+            title, column = page.evaluate(BEGINNINGS)
+            assert title == column, name
+            heights = "[...document.querySelectorAll('main .control')].map(one => one.offsetHeight)"
+            assert set(page.evaluate(heights)) <= {32}, name
+        picture(page, f"lists-{size[0]}")
+
+
 def settled(page: Page) -> None:
     """Nothing is loading any more."""
     page.wait_for_load_state("networkidle")
