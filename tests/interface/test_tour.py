@@ -78,8 +78,10 @@ def test_every_page_is_fit_to_be_seen(browser, yard, look):
 
 LISTS = ("connections", "keys", "people", "groups", "audit", "revisions", "base-models")
 BEGINNINGS = """() => ["h1", "table th"].map(one => {
+    const found = document.createTreeWalker(document.querySelector(`main ${one}`), NodeFilter.SHOW_TEXT);
+    while (!found.nextNode().data.trim());
     const text = document.createRange();
-    text.selectNodeContents(document.querySelector(`main ${one}`));
+    text.selectNodeContents(found.currentNode);
     return Math.round(text.getBoundingClientRect().left);
 })"""
 
