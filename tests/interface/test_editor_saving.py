@@ -109,7 +109,7 @@ def test_history_compares_restores_and_forgets(page, house):
     versions.get_by_role("button", name="The first").click()
     changed = page.get_by_role("region", name="The first")
     expect(changed).to_contain_text("params.temperature")
-    expect(changed.get_by_role("region", name="What differs: params.system")).to_contain_text("and a half")
+    expect(changed.get_by_role("region", name="Changed lines of params.system")).to_contain_text("and a half")
     expect(changed).to_contain_text("Now described")
     assert faults(page) == []
     picture(page, "editor-history")

@@ -16,9 +16,8 @@ from tests.yard import Yard
 PRESET = "support/first-line"
 
 
-def first(yard: Yard, path: str, items: str = "items") -> str:
-    found: str = yard.admin.get(path).json()[items][0]["id"]
-    return found
+def first(yard: Yard, path: str, field: str = "id") -> str:
+    return str(yard.admin.get(path).json()["items"][0][field])
 
 
 # Name of the picture, and where it is taken.
@@ -26,7 +25,7 @@ PAGES = {
     "overview": lambda yard: "/overview",
     "playground": lambda yard: f"/playground?model={quote(PRESET)}",
     "models": lambda yard: "/models",
-    "base-models": lambda yard: "/models?list=base",
+    "base-models": lambda yard: "/models?tab=base",
     "editor": lambda yard: f"/models/edit?id={quote(PRESET)}",
     "history": lambda yard: f"/models/history?id={quote('code/review')}",
     "import": lambda yard: "/models/import",
@@ -38,7 +37,7 @@ PAGES = {
     "groups": lambda yard: "/people/groups",
     "permissions": lambda yard: "/people/permissions",
     "audit": lambda yard: "/audit",
-    "change": lambda yard: f"/audit?id={first(yard, '/api/v1/audit?action=model.updated')}",
+    "change": lambda yard: f"/audit?id={first(yard, '/api/v1/audit?action=model.updated', 'position')}",
     "settings": lambda yard: "/settings",
     "as-code": lambda yard: "/yard",
     "reference": lambda yard: "/reference",
@@ -75,6 +74,35 @@ def test_every_page_is_fit_to_be_seen(browser, yard, look):
             if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
                 wrong.append(f"{name}: wider than the screen")
     assert not wrong, "\n".join(wrong)
+
+
+LISTS = ("connections", "keys", "people", "groups", "audit", "revisions", "base-models")
+BEGINNINGS = """() => ["h1", "table th"].map(one => {
+    const found = document.createTreeWalker(document.querySelector(`main ${one}`), NodeFilter.SHOW_TEXT);
+    while (!found.nextNode().data.trim());
+    const text = document.createRange();
+    text.selectNodeContents(found.currentNode);
+    return Math.round(text.getBoundingClientRect().left);
+})"""
+
+
+@pytest.mark.parametrize("size", [WIDE, NARROW])
+def test_lists_begin_below_the_title_and_controls_are_of_one_height(browser, yard, size):
+    addresses = {**PAGES, "revisions": lambda yard: "/yard?view=revisions"}
+    document = yard.admin.get("/api/v1/yard").text.replace("temperature: 0.2", "temperature: 0.3")
+    applied = yard.admin.post("/api/v1/yard/apply", json={"document": document, "keep": True})
+    assert applied.status_code == 200, applied.text
+    with opened(browser, yard.url, size=size) as page:
+        sign_in(page, EMAIL, PASSWORD)
+        for name in LISTS:
+            page.goto(addresses[name](yard))
+            settled(page)
+            expect(page.get_by_role("table")).to_be_visible()
+            title, column = page.evaluate(BEGINNINGS)
+            assert title == column, name
+            heights = "[...document.querySelectorAll('main .control')].map(one => one.offsetHeight)"
+            assert set(page.evaluate(heights)) <= {32}, name
+        picture(page, f"lists-{size[0]}")
 
 
 def settled(page: Page) -> None:

@@ -9,7 +9,6 @@ import { faultsOf, missing, updateOf } from "../src/pages/editor/saving";
 import { readSuggestions } from "../src/pages/editor/suggestions";
 import { examples, filledIn, unknownVariables } from "../src/pages/editor/variables";
 import { entriesOf, inMode, modeOf, withRight, type Grant } from "../src/parts/access";
-import { compared } from "../src/parts/changes";
 import { baseOf } from "../src/pages/editor/bases";
 
 const model = (changes: Partial<Schemas["Model"]> = {}): Schemas["Model"] => ({
@@ -169,20 +168,6 @@ describe("access", () => {
     expect(withRight([...both, ana], "group", "g", null)).toEqual([ana]);
     // A group of the same id as a person is another one.
     expect(withRight([ana], "group", "ana", null)).toEqual([ana]);
-  });
-});
-
-test("differences go into objects, not into lists, and ignore the order of keys", () => {
-  expect(
-    compared(
-      { a: { x: 1, y: [1] }, same: { p: 1, q: 2 }, gone: 1 },
-      { a: { x: 2, y: [1, 2] }, same: { q: 2, p: 1 }, come: 0 },
-    ),
-  ).toEqual({
-    "a.x": { old: 1, new: 2 },
-    "a.y": { old: [1], new: [1, 2] },
-    gone: { old: 1, new: null },
-    come: { old: null, new: 0 },
   });
 });
 

@@ -70,7 +70,7 @@ test("what is sent: empty lists mean all, names are trimmed", () => {
 test("limits and the line to try are in words", () => {
   const units = { rpm: "calls/min", tpm: "tokens/min", concurrency: "at once" };
   expect(limitsInWords({ rpm: 60, tpm: 100_000, concurrency: 4 }, units)).toBe(
-    "60 calls/min · 100K tokens/min · 4 at once",
+    "60 calls/min · 100k tokens/min · 4 at once",
   );
   expect(limitsInWords({}, units)).toBe("");
   expect(tryLine("https://host/base", "sk-1")).toBe('curl https://host/base/v1/models -H "Authorization: Bearer sk-1"');

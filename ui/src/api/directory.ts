@@ -1,34 +1,69 @@
-/** Queries that several pages ask alike: everybody in short, all groups, the models that can be called, usage by one dimension. */
+/** Queries that several pages ask alike, each under one key: whatever is kept under it has one shape. */
 import { api, body, send } from "./client";
 import { session } from "$app/session.svelte";
 
-/** A model of the list that chats choose from; only what choosing needs. */
-export interface ListedModel {
-  id: string;
-  name: string;
-}
+type Asking = { signal: AbortSignal };
 
 /** For administrators: names and roles by id. Others get none. */
 export const everybody = () => ({
   queryKey: ["users", "all"],
-  queryFn: ({ signal }: { signal: AbortSignal }) => body(api.GET("/api/v1/users/all", { signal })),
+  queryFn: ({ signal }: Asking) => body(api.GET("/api/v1/users/all", { signal })),
   enabled: session.isAdministrator,
   staleTime: 30_000,
 });
 
-export const allGroups = () => ({
-  queryKey: ["groups"],
-  queryFn: ({ signal }: { signal: AbortSignal }) => body(api.GET("/api/v1/groups/", { signal })),
+/** People whom the person may share with, or an administrator look for. */
+export const peopleFound = (query: string) => ({
+  queryKey: ["users", "search", query],
+  queryFn: ({ signal }: Asking) => body(api.GET("/api/v1/users/search", { params: { query: { query } }, signal })),
 });
 
-export const callableModels = () => ({
-  queryKey: ["chat-models", "names"],
-  queryFn: async ({ signal }: { signal: AbortSignal }) => {
-    const answer = await send("/api/models", { signal });
-    const { data } = (await answer.json()) as { data: ListedModel[] };
-    return data.map(({ id, name }) => ({ id, name }));
-  },
+export const allGroups = () => ({
+  queryKey: ["groups"],
+  queryFn: ({ signal }: Asking) => body(api.GET("/api/v1/groups/", { signal })),
 });
+
+export const allConnections = () => ({
+  queryKey: ["connections"],
+  queryFn: ({ signal }: Asking) => body(api.GET("/api/v1/connections", { signal })),
+});
+
+export const allKeys = () => ({
+  queryKey: ["keys"],
+  queryFn: ({ signal }: Asking) => body(api.GET("/api/v1/keys", { signal })),
+});
+
+export const defaultPermissions = () => ({
+  queryKey: ["permissions"],
+  queryFn: ({ signal }: Asking) => body(api.GET("/api/v1/users/default/permissions", { signal })),
+});
+
+export const modelTags = () => ({
+  queryKey: ["models", "tags"],
+  queryFn: ({ signal }: Asking) => body(api.GET("/api/v1/models/tags", { signal })),
+});
+
+/** A model's row. */
+export const storedModel = (id: string) => ({
+  queryKey: ["model", id],
+  queryFn: ({ signal }: Asking) => body(api.GET("/api/v1/models/model", { params: { query: { id } }, signal })),
+});
+
+/** What the person can call, presets and arenas among it. `Entry` is what the page reads of each; `select` narrows it. */
+export const callableModels = <Entry extends { id: string } = { id: string; name: string }>() => ({
+  queryKey: ["chat-models"],
+  queryFn: ({ signal }: Asking) => listed<Entry>("/api/models", signal),
+});
+
+/** What the backends offer, for administrators. */
+export const offeredModels = <Entry extends { id: string }>() => ({
+  queryKey: ["models", "offered"],
+  queryFn: ({ signal }: Asking) => listed<Entry>("/api/models/base", signal),
+});
+
+async function listed<Entry>(path: string, signal: AbortSignal): Promise<Entry[]> {
+  return ((await (await send(path, { signal })).json()) as { data: Entry[] }).data;
+}
 
 const MONTH_SECONDS = 30 * 86_400;
 const MOST_PAGES = 20;

@@ -7,8 +7,9 @@ export function queryValue(name: string): string {
   return searchParams.toURLSearchParams().get(name) ?? "";
 }
 
-/** Changes values in the address; an empty one goes. A step that Back should undo (a drawer) asks for `push`. */
-export function setQuery(changes: Record<string, string>, { push = false } = {}): void {
+/** Changes values in the address; an empty one goes. A step that Back should undo (a drawer) asks for `push`. Done when
+ * every guard of unsaved changes has let it. */
+export async function setQuery(changes: Record<string, string>, { push = false } = {}): Promise<void> {
   const next = searchParams.toURLSearchParams();
   for (const [name, value] of Object.entries(changes)) {
     if (value) next.set(name, value);
@@ -16,5 +17,5 @@ export function setQuery(changes: Record<string, string>, { push = false } = {})
   }
   const found = next.toString();
   if (found === searchParams.toString()) return;
-  void navigate(route.pathname as "/", { search: found && `?${found}`, replace: !push, scrollToTop: false });
+  await navigate(route.pathname as "/", { search: found && `?${found}`, replace: !push, scrollToTop: false });
 }

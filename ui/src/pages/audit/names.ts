@@ -1,6 +1,6 @@
 /** Names of what entries are about, from the lists of each kind. A list that cannot be had leaves its ids as they are. */
 import { createQuery } from "@tanstack/svelte-query";
-import { api, body } from "$api/client";
+import { allConnections, allGroups, allKeys, everybody } from "$api/directory";
 import type { Names } from "./objects";
 
 const map = <T>(items: readonly T[] | undefined, id: (item: T) => string, name: (item: T) => string) =>
@@ -8,22 +8,10 @@ const map = <T>(items: readonly T[] | undefined, id: (item: T) => string, name: 
 
 /** Must be called while a component is made. The names are known once the lists have come. */
 export function createNames(): () => Names {
-  const people = createQuery(() => ({
-    queryKey: ["users", "all"],
-    queryFn: ({ signal }) => body(api.GET("/api/v1/users/all", { signal })),
-  }));
-  const connections = createQuery(() => ({
-    queryKey: ["connections"],
-    queryFn: ({ signal }) => body(api.GET("/api/v1/connections", { signal })),
-  }));
-  const groups = createQuery(() => ({
-    queryKey: ["groups"],
-    queryFn: ({ signal }) => body(api.GET("/api/v1/groups/", { signal })),
-  }));
-  const keys = createQuery(() => ({
-    queryKey: ["keys"],
-    queryFn: ({ signal }) => body(api.GET("/api/v1/keys", { signal })),
-  }));
+  const people = createQuery(everybody);
+  const connections = createQuery(allConnections);
+  const groups = createQuery(allGroups);
+  const keys = createQuery(allKeys);
   return () => ({
     user: map(
       people.data?.items,

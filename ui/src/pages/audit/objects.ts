@@ -1,8 +1,8 @@
 /** What an entry is about, in words, and where it can be seen. */
 import type { Schemas } from "$api/client";
 import { p } from "$app/router";
+import { nameIn } from "$parts/changes";
 import { audit } from "$text/audit";
-import { nameIn } from "./changes";
 
 export type Entry = Schemas["Entry"];
 
@@ -20,7 +20,7 @@ export function kindName(kind: string): string {
 }
 
 export function objectName(entry: Entry, names: Names): string {
-  return nameIn(entry.changes) ?? names[entry.entity_type]?.get(entry.entity_id) ?? entry.entity_id;
+  return nameIn(entry.changes, ["name", "email"]) ?? names[entry.entity_type]?.get(entry.entity_id) ?? entry.entity_id;
 }
 
 export function actorName(entry: Pick<Entry, "user" | "user_id">): string {

@@ -1,6 +1,7 @@
 /** What the pages ask of connections, under one name each. */
 import type { QueryClient } from "@tanstack/svelte-query";
 import { api, body } from "$api/client";
+import { allConnections } from "$api/directory";
 
 /** The state of backends changes without us: it is looked at again while somebody looks. */
 const AGAIN_MS = 15_000;
@@ -8,8 +9,7 @@ const AGAIN_MS = 15_000;
 type Asking = { signal: AbortSignal };
 
 export const connectionList = {
-  queryKey: ["connections"],
-  queryFn: ({ signal }: Asking) => body(api.GET("/api/v1/connections", { signal })),
+  ...allConnections(),
   refetchInterval: AGAIN_MS,
 };
 

@@ -1,6 +1,4 @@
 /** Models that a preset can stand on. */
-import { send } from "$api/client";
-
 /** What the editor reads of an entry of `GET /api/models`. */
 export interface Entry {
   id: string;
@@ -11,17 +9,6 @@ export interface Entry {
   actions?: { id: string; name?: string }[];
   filters?: { id: string; name?: string }[];
 }
-
-async function list(path: string, signal: AbortSignal): Promise<Entry[]> {
-  const answer = (await (await send(path, { signal })).json()) as { data?: Entry[] };
-  return answer.data ?? [];
-}
-
-/** Everything that the person can call, presets and arenas among it. */
-export const callable = (signal: AbortSignal): Promise<Entry[]> => list("/api/models", signal);
-
-/** What the backends offer, for administrators. */
-export const offered = (signal: AbortSignal): Promise<Entry[]> => list("/api/models/base", signal);
 
 export const isBase = (entry: Entry): boolean => !entry.preset && !entry.arena;
 

@@ -1,5 +1,6 @@
 /** What a list of keys says about each: its state, whether a search finds it, and the times that forms offer. */
 import type { Schemas } from "$api/client";
+import { compact } from "$parts/numbers";
 
 export type Key = Schemas["Key"];
 export type KeyState = "works" | "ending" | "expired" | "empty";
@@ -48,11 +49,10 @@ export function tryLine(address: string, secret: string): string {
 
 /** Limits in few words: `60/min · 100k tok/min · 4 at once`; empty for none. */
 export function limitsInWords(limits: Schemas["KeyLimits"], units: { rpm: string; tpm: string; concurrency: string }) {
-  const amount = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
   return [
-    limits.rpm ? `${amount.format(limits.rpm)} ${units.rpm}` : "",
-    limits.tpm ? `${amount.format(limits.tpm)} ${units.tpm}` : "",
-    limits.concurrency ? `${amount.format(limits.concurrency)} ${units.concurrency}` : "",
+    limits.rpm ? `${compact(limits.rpm)} ${units.rpm}` : "",
+    limits.tpm ? `${compact(limits.tpm)} ${units.tpm}` : "",
+    limits.concurrency ? `${compact(limits.concurrency)} ${units.concurrency}` : "",
   ]
     .filter(Boolean)
     .join(" · ");

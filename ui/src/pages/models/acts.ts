@@ -3,9 +3,9 @@ import type { QueryClient } from "@tanstack/svelte-query";
 import { address } from "$app/place";
 import { api, body, type Schemas } from "$api/client";
 import { copyText } from "$parts/clipboard";
+import { saveJson, saveText } from "$parts/download";
 import { failed, said, undoable } from "$parts/notify";
 import { models as text } from "$text/models";
-import { saveFile } from "./download";
 import { EVERYONE, fileName, isPublic, tagNames, type Row, type Subject } from "./subject";
 
 export type Bulk = Schemas["Bulk"];
@@ -110,7 +110,7 @@ export class ModelActs {
       const rows = model.isBase
         ? [await body(api.GET("/api/v1/models/model", { params: { query } }))]
         : await body(api.GET("/api/v1/models/export", { params: { query: { ids: [query.id] } } }));
-      saveFile(fileName(model.id, `-${Date.now()}.json`), json(rows));
+      saveJson(fileName(model.id, `-${Date.now()}.json`), rows);
     });
   }
 
@@ -118,7 +118,7 @@ export class ModelActs {
     const query = { id: model.row?.id ?? model.id };
     await this.#saved(async () => {
       const file = await body(api.GET("/api/v1/models/model/modelfile", { params: { query }, parseAs: "text" }));
-      saveFile(fileName(model.id, ".Modelfile"), new Blob([file as string], { type: "text/plain" }));
+      saveText(fileName(model.id, ".Modelfile"), file as string, "text/plain");
     });
   }
 
@@ -130,7 +130,7 @@ export class ModelActs {
       for (const part of parts(ids ?? [], EXPORT_IDS)) {
         rows = rows.concat(await body(api.GET("/api/v1/models/export", { params: { query: { ids: part } } })));
       }
-      saveFile(`models-export-${Date.now()}.json`, json(rows));
+      saveJson(`models-export-${Date.now()}.json`, rows);
       said(text.said.exported(rows.length));
     });
   }
@@ -278,10 +278,6 @@ function left(row: Row, place: number): ItemResult {
 
 function linkTo(id: string): string {
   return `${address}/playground?model=${encodeURIComponent(id)}`;
-}
-
-function json(value: unknown): Blob {
-  return new Blob([JSON.stringify(value, null, 2)], { type: "application/json" });
 }
 
 function* parts<T>(items: readonly T[], size: number): Generator<T[]> {

@@ -1,4 +1,5 @@
 /** What is in a file that somebody wants to import: told before anything is sent. */
+import { megabytes } from "$parts/numbers";
 import { models } from "$text/models";
 
 const text = models.importing.faults;
@@ -29,7 +30,7 @@ export class Unreadable extends Error {}
 
 /** Reads the bytes of a file called `name`. Raises Unreadable. */
 export function read(name: string, bytes: Uint8Array): Content {
-  if (bytes.length > MOST_BYTES) throw new Unreadable(text.tooLarge(Math.ceil(bytes.length / 1024 / 1024)));
+  if (bytes.length > MOST_BYTES) throw new Unreadable(text.tooLarge(megabytes(bytes.length)));
   const content = decoded(bytes).trim();
   if (!content) throw new Unreadable(text.empty);
   if (content.startsWith("[") || content.startsWith("{")) return { kind: "models", items: itemsOf(parsed(content)) };

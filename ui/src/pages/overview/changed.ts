@@ -1,5 +1,6 @@
 /** What entries of the audit log are about, by names that people know. */
 import type { Schemas } from "$api/client";
+import { nameIn } from "$parts/changes";
 
 const MOST_SHOWN = 5;
 /** Entries that change nothing: people come and go all day. */
@@ -14,10 +15,7 @@ const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-/;
 
 /** The object's name where the entry holds it; the id of a model, which is a name; else nothing. */
 export function changedName(entry: Pick<Schemas["Entry"], "changes" | "entity_type" | "entity_id">): string {
-  for (const field of NAMES) {
-    const change = entry.changes?.[field] as { old?: unknown; new?: unknown } | undefined;
-    const name = change?.new ?? change?.old;
-    if (typeof name === "string" && name) return name;
-  }
+  const name = nameIn(entry.changes, NAMES);
+  if (name !== null) return name;
   return entry.entity_type === "model" && !UUID.test(entry.entity_id) ? entry.entity_id : "";
 }

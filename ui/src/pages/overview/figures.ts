@@ -1,12 +1,5 @@
-/** Numbers as they stand on a card, and what reports of usage hold. */
+/** What reports of usage hold. */
 import type { Schemas } from "$api/client";
-
-const compactly = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
-const exactly = new Intl.NumberFormat("en");
-
-/** `12.4k`, `1.2M`; small numbers as they are. */
-export const compact = (value: number): string => compactly.format(value).replace("K", "k");
-export const exact = (value: number): string => exactly.format(value);
 
 /** One row of a report: the value of its dimension, and what was counted. */
 export interface Row {

@@ -1,5 +1,6 @@
 /** What each card asks, and how often: its own question, so that one that fails leaves the others alone. */
 import { api, body, send, type Schemas } from "$api/client";
+import { callableModels } from "$api/directory";
 import { firstModel } from "$pages/welcome/first-model";
 import { changesOf } from "./changed";
 import { beginning, rowsOf, total, type Period, type Row } from "./figures";
@@ -44,11 +45,11 @@ async function report(dimension: Dimension, period: Period, signal: AbortSignal)
 
 /** Models that can be called, and the one with which somebody would begin. */
 export const callable = {
-  queryKey: ["chat-models", "overview"],
-  queryFn: async ({ signal }: Asking) => {
-    const { data } = await jsonOf<{ data: { id: string }[] }>("/api/models", signal);
-    return { count: data.length, first: firstModel(data.map((model) => model.id)) };
-  },
+  ...callableModels(),
+  select: (models: readonly { id: string }[]) => ({
+    count: models.length,
+    first: firstModel(models.map((model) => model.id)),
+  }),
   refetchInterval: 3 * OFTEN_MS,
 };
 

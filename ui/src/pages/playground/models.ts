@@ -1,5 +1,4 @@
 /** The models that the person can talk to, from `GET /api/models`. */
-import { send } from "$api/client";
 
 export interface ChatModel {
   id: string;
@@ -12,7 +11,7 @@ export interface ChatModel {
 export const MOST_SUGGESTIONS = 8;
 
 /** An entry of the list as far as this page reads it. */
-interface Listed {
+export interface Listed {
   id: string;
   name?: string;
   info?: {
@@ -20,10 +19,7 @@ interface Listed {
   } | null;
 }
 
-export async function chatModels(signal: AbortSignal): Promise<ChatModel[]> {
-  const { data } = (await (await send("/api/models", { signal })).json()) as { data: Listed[] };
-  return data.map(read);
-}
+export const chatModels = (entries: readonly Listed[]): ChatModel[] => entries.map(read);
 
 function read({ id, name, info }: Listed): ChatModel {
   const vision = info?.meta?.capabilities?.vision;

@@ -1,12 +1,10 @@
-/** Figures as people read them. */
-
-const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
-const short = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
+/** Figures of an answer as people read them. */
+import { compact, exact } from "$parts/numbers";
 
 /** `12.4k`; below ten thousand every digit. */
 export function tokens(count: number | null): string {
   if (count === null) return "–";
-  return count < 10_000 ? whole.format(count) : short.format(count).toLowerCase();
+  return count < 10_000 ? exact(count) : compact(count);
 }
 
 /** `840 ms`, `2.1 s`. */
@@ -15,7 +13,7 @@ export function duration(ms: number): string {
 }
 
 export function pace(perSecond: number): string {
-  return perSecond < 100 ? perSecond.toFixed(1) : whole.format(perSecond);
+  return perSecond < 100 ? perSecond.toFixed(1) : exact(perSecond);
 }
 
 /** With as many digits as it takes to be true: `$0.0021`. */

@@ -1,6 +1,7 @@
 /** What can be told from the text of a yard.yaml and from what the server says of it, without reading YAML. Pure. */
 import type { Schemas } from "$api/client";
 
+export const YAML = "text/yaml";
 /** What the API takes, in bytes. */
 export const MOST_BYTES = 2 * 1024 * 1024;
 const MOST_REFERENCES = 200;

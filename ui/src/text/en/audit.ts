@@ -72,16 +72,6 @@ export const audit = {
     copyEntry: "Copy the entry",
     missing: "There is no entry at this position.",
   },
-  diff: {
-    before: "before",
-    after: "after",
-    removed: "removed",
-    added: "added",
-    nothing: "nothing",
-    emptyText: "empty text",
-    unchanged: (count: number) => (count === 1 ? "1 line unchanged" : `${count} lines unchanged`),
-    lines: (field: string) => `Changed lines of ${field}`,
-  },
   verdict: {
     title: "Verification",
     intact: (count: number) =>

@@ -1,9 +1,13 @@
 /** Differences. */
-export const diffWords = {
+export const diff = {
+  before: "before",
+  after: "after",
+  removed: "removed",
+  added: "added",
   nothing: "nothing",
+  emptyText: "empty text",
   picture: (size: string) => `picture, ${size}`,
-  same: (count: number) => (count === 1 ? "1 line is the same" : `${count} lines are the same`),
-  more: (count: number) => (count === 1 ? "1 more line" : `${count} more lines`),
-  addedLine: "Added: ",
-  removedLine: "Removed: ",
+  unchanged: (count: number) => (count === 1 ? "1 line unchanged" : `${count} lines unchanged`),
+  more: (count: number) => (count === 1 ? "Show 1 more line" : `Show ${count} more lines`),
+  lines: (field: string) => `Changed lines of ${field}`,
 };

@@ -27,6 +27,7 @@ export const general = {
   off: "Off",
   default: "default",
   select: (name: string) => `Select ${name}`,
+  sortBy: (column: string) => `Sort by ${column.toLowerCase()}`,
   selected: (count: number) => `${count} selected`,
   selectAll: "Select all that are shown",
   clearSelection: "Clear the selection",

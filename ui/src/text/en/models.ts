@@ -21,7 +21,6 @@ export const models = {
     backend: "Backend",
     menu: "Actions",
   },
-  sortBy: (column: string) => `Sort by ${column.toLowerCase()}`,
   table: "Models",
   baseTable: "Base models",
   rowLoading: "Loading",

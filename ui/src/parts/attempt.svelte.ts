@@ -1,0 +1,23 @@
+import { Problem } from "$api/problem";
+
+/** What a form asks of the server: which of its acts is under way, and the problem with which the last one ended. */
+export class Attempt<Act extends string> {
+  busy = $state<Act | "">("");
+  problem = $state.raw<Problem | null>(null);
+
+  /** True when it was done. What is no answer of the server is a fault of this program and none of the form. */
+  async run(act: Act, work: () => Promise<void>): Promise<boolean> {
+    this.busy = act;
+    this.problem = null;
+    try {
+      await work();
+      return true;
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      this.problem = error;
+      return false;
+    } finally {
+      this.busy = "";
+    }
+  }
+}
