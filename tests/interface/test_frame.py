@@ -262,3 +262,15 @@ def test_going_back_leads_to_the_place_where_one_was(browser, house):
         page.go_back()
         page.wait_for_function("Math.abs(window.scrollY - 1500) < 60")
         expect(page.get_by_role("link", name="Row 035")).to_be_in_viewport()
+
+
+def test_a_click_into_a_searchable_select_opens_it(page):
+    page.goto("/models/new")
+    for _ in range(2):  # when it is first touched, and later
+        page.get_by_role("combobox", name="Base model").click()
+        expect(page.get_by_role("option", name="tiny-llama")).to_be_visible()
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("option")).to_have_count(0)
+    page.get_by_role("combobox", name="Base model").fill("tin")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("combobox", name="Base model")).to_have_value("tiny-llama")

@@ -1,7 +1,7 @@
 /** The models that can be called, as choices. */
 import { createQuery } from "@tanstack/svelte-query";
 import { callableModels } from "$api/directory";
-import type { Option } from "$parts/Picker.svelte";
+import type { Option } from "$parts/picking";
 
 interface Listed {
   id: string;

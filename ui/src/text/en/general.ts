@@ -20,6 +20,7 @@ export const general = {
   optional: "optional",
   none: "None",
   nothingFound: "Nothing found.",
+  moreByTyping: (shown: number, all: number) => `The first ${shown} of ${all}. Type to find the others.`,
   all: "All",
   yes: "Yes",
   no: "No",
