@@ -9,7 +9,7 @@ NPM := scripts/npm $(VENV)
 INTERFACE := src/modelyard/api/static/interface/index.html
 INTERFACE_SOURCES := $(shell find ui/src ui/public -type f) $(wildcard ui/*.ts ui/*.js ui/*.json ui/*.html)
 
-.PHONY: help install run test check format client bench clean
+.PHONY: help install run test check format client pictures bench clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -38,6 +38,10 @@ format: $(VENV)/.tested ui/node_modules/.installed ## Format the code
 client: $(VENV)/.tested ui/node_modules/.installed ## Make the interface's typed client anew from the OpenAPI document
 	@$(BIN)/python scripts/openapi-document > ui/openapi.json
 	@$(NPM) run --silent client
+
+pictures: $(VENV)/.tested $(INTERFACE) ## Make the pictures of the documentation anew
+	@$(BIN)/pytest -q -n 2 tests/interface/test_tour.py -k seen
+	@mkdir -p docs/pictures && grep -oh 'pictures/[a-z-]*\.png' docs/interface.md | sort -u | xargs -I{} cp build/{} docs/{}
 
 bench: $(VENV)/.tested ## Measure against a bare pass-through and peers (30 minutes; nothing else should run)
 	@scripts/system-packages wrk

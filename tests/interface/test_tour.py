@@ -23,7 +23,7 @@ def first(yard: Yard, path: str, field: str = "id") -> str:
 # Name of the picture, and where it is taken.
 PAGES = {
     "overview": lambda yard: "/overview",
-    "playground": lambda yard: f"/playground?model={quote(PRESET)}",
+    "playground": lambda yard: "/playground?models=cloud.echo,cloud.lorem",
     "models": lambda yard: "/models",
     "base-models": lambda yard: "/models?tab=base",
     "editor": lambda yard: f"/models/edit?id={quote(PRESET)}",
@@ -68,6 +68,8 @@ def test_every_page_is_fit_to_be_seen(browser, yard, look):
         for name, address in PAGES.items():
             page.goto(address(yard))
             expect(page.get_by_role("heading", level=1)).to_have_count(1)
+            if name == "playground":
+                ask(page)
             settled(page)
             picture(page, f"tour-{name}{look}")
             wrong += [f"{name}: {fault}" for fault in faults(page)]
@@ -103,6 +105,18 @@ def test_lists_begin_below_the_title_and_controls_are_of_one_height(browser, yar
             heights = "[...document.querySelectorAll('main .control')].map(one => one.offsetHeight)"
             assert set(page.evaluate(heights)) <= {32}, name
         picture(page, f"lists-{size[0]}")
+
+
+def ask(page: Page) -> None:
+    """Both models at once; each has its figures below its answer."""
+    question = (
+        "## What is a base model?\n\n- It comes from a **connection**.\n- A *preset* stands on it.\n\n`modelyard chat`"
+    )
+    box = page.get_by_role("textbox").last
+    box.fill(question)
+    box.press("Enter")
+    expect(page.get_by_text("to first token").first).to_be_visible()
+    expect(page.get_by_role("button", name="Stop")).to_have_count(0)
 
 
 def settled(page: Page) -> None:
