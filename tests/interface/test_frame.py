@@ -274,3 +274,18 @@ def test_a_click_into_a_searchable_select_opens_it(page):
     page.get_by_role("combobox", name="Base model").fill("tin")
     page.keyboard.press("Enter")
     expect(page.get_by_role("combobox", name="Base model")).to_have_value("tiny-llama")
+
+
+def test_a_page_is_soon_there(browser, house):
+    """Until a browser that was never here shows the page and takes keys; printed, and bound with room for a busy machine."""
+    token = house.admin.post("/api/v1/auths/signin", json={"email": EMAIL, "password": PASSWORD}).json()["token"]
+    for address in ("/overview", "/models"):
+        with opened(browser, house.url) as page:
+            page.context.add_cookies([{"name": "modelyard_session", "value": token, "url": house.url}])
+            page.goto(address, wait_until="commit")
+            page.get_by_role("heading", level=1).wait_for()
+            page.keyboard.press("?")
+            page.get_by_role("dialog", name="Keyboard shortcuts").wait_for()
+            took = page.evaluate("performance.now()")
+            print(f"{address}: {took:.0f} ms until a key was answered")
+            assert took < 10_000
