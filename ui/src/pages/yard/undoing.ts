@@ -5,14 +5,20 @@ import { failed, said, undoable } from "$parts/notify";
 import { yard } from "$text/yard";
 
 /** Offers to go back to the state before. Not when that is the same document: only a secret was another one then. */
-export function offerUndo(done: Schemas["Applied"], message: string, queries: QueryClient): void {
+export function offerUndo(
+  done: Schemas["Applied"],
+  message: string,
+  queries: QueryClient,
+  undone: () => void = () => undefined,
+): void {
   const { revision, before } = done;
   if (revision === null) return said(yard.change.nothingApplied);
   if (before === null || before === revision) return said(message);
   undoable(message, async () => {
     try {
-      const undone = await body(api.POST("/api/v1/yard/rollback", { body: { revision: before, values: {} } }));
-      said(undone.revision === null ? yard.change.nothingApplied : yard.revisions.done(undone.revision));
+      const back = await body(api.POST("/api/v1/yard/rollback", { body: { revision: before, values: {} } }));
+      said(back.revision === null ? yard.change.nothingApplied : yard.revisions.done(back.revision));
+      undone();
       void queries.invalidateQueries();
     } catch (error) {
       failed(error);
