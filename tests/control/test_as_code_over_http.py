@@ -254,9 +254,10 @@ def test_plan_apply_and_rollback(changing):
     assert stale.status_code == 409
     assert done(changing, "apply", document=wanted)["revision"] is None
     listed = changing.admin.get("/api/v1/yard/revisions").json()["items"]
-    assert listed[0]["id"] == made["revision"]
+    assert [row["id"] for row in listed[:2]] == [made["revision"], made["before"]]
     assert changing.admin.get(f"/api/v1/yard/revisions/{made['revision']}").text == exported(changing) == wanted
-    back = done(changing, "rollback", revision=listed[1]["id"])
+    back = done(changing, "rollback", revision=made["before"])
+    assert back["before"] == made["revision"]
     assert exported(changing) == first
     assert changing.admin.get(f"/api/v1/yard/revisions/{back['revision']}").text == first
     for absent in (10**6, 10**30, -1):

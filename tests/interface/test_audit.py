@@ -87,6 +87,45 @@ def test_filters_are_in_the_address_and_survive_a_reload(page, filled):
     expect(page).to_have_url(re.compile("/audit$"))
 
 
+def test_a_filter_is_a_step_that_back_takes_back(page, filled):
+    page.goto("/audit")
+    page.get_by_label("Kind").select_option("Key")
+    expect(page).to_have_url(re.compile("entity_type=key$"))
+    page.get_by_label("Action").select_option("Created")
+    expect(page).to_have_url(re.compile("action=key"))
+    page.go_back()
+    expect(page).to_have_url(re.compile("entity_type=key$"))
+    expect(page.get_by_label("Action")).to_have_value("")
+    page.go_back()
+    expect(page).to_have_url(re.compile("/audit$"))
+    expect(page.get_by_label("Kind")).to_have_value("")
+    page.keyboard.press("/")
+    expect(page.get_by_label("Object id")).to_be_focused()
+    page.keyboard.press("Escape")
+    page.keyboard.press("j")
+    expect(entries(page).first.get_by_role("button")).to_be_focused()
+
+
+def test_settings_and_those_who_are_no_person_have_names(browser, filled):
+    rules = filled.admin.get("/api/v1/auths/admin/config").json()
+    opened_up = {**rules, "ENABLE_SIGNUP": True, "DEFAULT_USER_ROLE": "pending"}
+    filled.admin.post("/api/v1/auths/admin/config", json=opened_up).raise_for_status()
+    with filled.client(None) as stranger:
+        form = {"email": "newcomer@example.com", "name": "Newcomer", "password": PASSWORD}
+        stranger.post("/api/v1/auths/signup", json=form).raise_for_status()
+    filled.admin.post("/api/v1/auths/admin/config", json=rules).raise_for_status()
+    with opened(browser, filled.url) as page:
+        sign_in(page, EMAIL, PASSWORD)
+        page.goto("/audit?entity_type=settings")
+        expect(entries(page).first).to_contain_text("Sign-up")
+        expect(page.get_by_text("sign_up.enabled")).to_have_count(0)
+        page.goto("/audit?action=user.created")
+        expect(page.get_by_role("row", name="Newcomer")).to_contain_text("Sign-up page")
+        page.goto("/overview")
+        changes = page.get_by_role("region", name="Recent changes")
+        expect(changes.get_by_role("link", name=re.compile("The sign-up page made an account"))).to_be_visible()
+
+
 def test_dates_narrow_and_nothing_found_is_told(page, filled):
     page.goto("/audit")
     page.get_by_label("To", exact=True).fill("2020-01-01")
@@ -193,6 +232,8 @@ def test_pictures(browser, filled):
             page.goto("/audit")
             expect(entries(page)).to_have_count(100)
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+            objects = page.get_by_role("columnheader", name="Object").bounding_box()["width"]
+            assert objects > size[0] * 0.2  # it matters most, so others make room for it
             assert faults(page) == []
             picture(page, name)
             if size == NARROW:

@@ -117,7 +117,15 @@ def test_search_view_tag_and_order_live_in_the_address(page):
     page.get_by_role("button", name=re.compile("^Shared with you")).click()
     expect(page).to_have_url(re.compile("view=shared"))
     expect(page.locator("tr[data-row]")).to_have_count(5)
+    # What was chosen is a step that Back takes back; what was typed is none of its own.
+    page.get_by_role("searchbox").fill("be")
+    expect(page).to_have_url(re.compile(r"q=be"))
     page.go_back()
+    expect(page).to_have_url(re.compile(r"/models\?dir=desc$"))
+    expect(page.get_by_role("searchbox")).to_have_value("")
+    page.go_back()
+    expect(page.get_by_role("button", name="fast", exact=True)).to_have_attribute("aria-pressed", "true")
+    expect(page.locator("tr[data-row]")).to_have_count(2)
 
 
 def test_a_switch_waits_for_the_answer_and_goes_back_when_it_is_refused(browser, house):

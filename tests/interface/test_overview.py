@@ -131,6 +131,24 @@ def test_the_checklist_ticks_what_was_done_and_goes_away(browser, busy):
         expect(card(page, steps)).to_have_count(0)
 
 
+def test_jobs_are_those_of_the_tray(browser, tmp_path):
+    with run_yard(tmp_path / "data", ADMINISTRATOR) as yard:
+        yard.connect("gone", "http://127.0.0.1:9", kind="ollama", model_ids=["big"])
+        assert yard.admin.post("/api/models/load", json={"model": "big"}).status_code == 202
+        with opened(browser, yard.url) as page:
+            see(page, yard.url)
+            jobs, tray = card(page, "Jobs").first, card(page, "Jobs").last
+            tray.get_by_role("button", name="1 job failed").click()
+            for place in (jobs, tray):
+                expect(place).to_contain_text("Loading big")
+                expect(place).to_contain_text("Failed")
+            picture(page, "overview-jobs")
+            assert faults(page) == []
+            tray.get_by_role("button", name="Hide finished jobs").click()
+            expect(page.get_by_text("No model is being loaded or unloaded.")).to_be_visible()
+            expect(page.get_by_text("Loading big")).to_have_count(0)
+
+
 def test_nothing_overflows_on_a_small_screen_and_nothing_is_lost_in_the_dark(browser, busy):
     for theme in ("dark", "light"):
         with opened(browser, busy.url, theme=theme) as page:

@@ -35,6 +35,27 @@ def test_every_operation_is_listed_and_found(page, filled):
     picture(page, "reference-operation")
 
 
+def test_escape_leaves_the_search_and_a_held_key_goes_on_through_the_list(page, filled):
+    page.goto("/reference")
+    rows = page.locator("[data-row]")
+    expect(rows.nth(3)).to_be_visible()
+    count = rows.count()
+    page.keyboard.press("/")
+    box = page.get_by_label("Search operations")
+    box.press_sequentially("revoke key")
+    expect(rows).to_have_count(1)
+    page.keyboard.press("Escape")
+    expect(box).to_have_value("")
+    expect(box).to_be_focused()
+    expect(rows).to_have_count(count)
+    page.keyboard.press("Escape")
+    expect(box).not_to_be_focused()
+    for _ in range(3):  # without letting go
+        page.keyboard.down("j")
+    expect(rows.nth(2).get_by_role("link")).to_be_focused()
+    page.keyboard.up("j")
+
+
 def test_fields_of_a_body_are_told_and_prefilled(page, filled):
     page.goto("/reference?op=POST%20%2Fapi%2Fv1%2Fmodels%2Fcreate")
     fields = page.get_by_role("list", name="Body")

@@ -35,9 +35,23 @@ def write(page, text):
     page.get_by_role("textbox", name="Document").fill(text)
 
 
+def change(page):
+    """Through links, which load nothing anew."""
+    page.get_by_role("navigation", name="Pages").get_by_role("link", name="As code").click()
+    page.get_by_role("link", name="Plan and apply").click()
+
+
 def plan(page):
     page.get_by_role("button", name="Plan", exact=True).click()
     return page.get_by_role("region", name="Plan")
+
+
+def applied(page):
+    return page.get_by_role("main").get_by_text(re.compile(r"Applied as revision \d+"))
+
+
+def models(house):
+    return {item["id"] for item in house.admin.get("/api/v1/models/list", params={"limit": 100}).json()["items"]}
 
 
 def temperature(house):
@@ -73,8 +87,14 @@ def test_a_plan_is_read_applied_and_rolled_back(page, filled):
     assert faults(page) == []
     picture(page, "yard-plan")
     assert temperature(filled) == 0.2
+    expect(found.get_by_text("This deletes 1 group.")).to_be_visible()
     page.get_by_role("button", name="Apply this plan").click()
-    expect(page.get_by_text(re.compile(r"Applied as revision \d+"))).to_be_visible()
+    asked = page.get_by_role("dialog", name="Delete 1 group?")
+    asked.get_by_role("button", name="Cancel").click()
+    assert temperature(filled) == 0.2
+    page.get_by_role("button", name="Apply this plan").click()
+    asked.get_by_role("button", name="Apply and delete").click()
+    expect(applied(page)).to_be_visible()
     assert temperature(filled) == 0.7
 
     page.get_by_role("button", name="Show the revisions").click()
@@ -84,16 +104,99 @@ def test_a_plan_is_read_applied_and_rolled_back(page, filled):
     picture(page, "yard-revisions")
     assert faults(page) == []
     page.locator("tbody tr").nth(1).get_by_role("button", name=re.compile("^Revision")).click()
-    drawer = page.get_by_role("dialog")
+    drawer = page.get_by_role("dialog", name=re.compile("^Revision"))
     expect(drawer.get_by_role("region", name=re.compile("^Revision"))).to_contain_text("temperature: 0.2")
     drawer.get_by_role("button", name="Show what rolling back would do").click()
     expect(drawer.get_by_text("1 to create, 1 to change, 1 to delete")).to_be_visible()
     picture(page, "yard-rollback")
     assert faults(page) == []
     drawer.get_by_role("button", name=re.compile("Roll back to revision")).click()
+    asked = page.get_by_role("dialog", name="Delete 1 group?")
+    asked.get_by_role("button", name="Roll back and delete").click()
     expect(page.get_by_text(re.compile(r"Rolled back\. That is revision"))).to_be_visible()
     expect(drawer).to_have_count(0)
     assert document(filled) == before
+
+
+def test_a_plan_that_deletes_much_wants_a_word_and_can_be_undone(page, filled):
+    first = document(filled)
+    rows = [{"id": f"many-{number}", "name": f"Many {number}", "base_model_id": "tiny-llama"} for number in range(25)]
+    filled.admin.post("/api/v1/models/import", json={"models": rows}).raise_for_status()
+    before = document(filled)
+    write(page, "models:\n  - {id: only, base_model_id: tiny-llama}\n")
+    found = plan(page)
+    expect(found.get_by_text("This deletes 27 models.")).to_be_visible()
+    expect(found.get_by_text("choose “Delete nothing” and plan again")).to_be_visible()
+    apply = page.get_by_role("button", name="Apply this plan")
+    expect(apply).to_be_in_viewport()
+    picture(page, "yard-deletes")
+    apply.click()
+    asked = page.get_by_role("dialog", name="Delete 27 models?")
+    expect(asked.get_by_role("button", name="Apply and delete")).to_be_disabled()
+    assert faults(page) == []
+    picture(page, "yard-deletes-asked")
+    asked.get_by_label("Type delete to confirm").fill("delete")
+    asked.get_by_role("button", name="Cancel").click()
+    apply.click()
+    expect(asked.get_by_role("button", name="Apply and delete")).to_be_disabled()
+    assert document(filled) == before
+    asked.get_by_label("Type delete to confirm").fill("delete")
+    asked.get_by_role("button", name="Apply and delete").click()
+    expect(applied(page)).to_be_visible()
+    assert models(filled) == {"only"}
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_text(re.compile(r"Rolled back\. That is revision"))).to_be_visible()
+    expect(applied(page)).to_have_count(0)
+    assert models(filled) == {"reviewer", "hostile", *(row["id"] for row in rows)}
+    # What only adds is applied at once.
+    page.get_by_label("Delete nothing").check()
+    expect(plan(page).get_by_text("1 to create, 0 to change, 0 to delete")).to_be_visible()
+    expect(page.get_by_text("This deletes")).to_have_count(0)
+    apply.click()
+    expect(applied(page)).to_be_visible()
+    assert len(models(filled)) == 28
+    filled.admin.post("/api/v1/yard/apply", json={"document": first}).raise_for_status()
+
+
+def test_signing_out_asks_for_the_document_and_leaves_nothing_of_it(browser, filled):
+    form = {"email": "second@example.com", "name": "Second", "role": "admin", "password": PASSWORD}
+    filled.admin.post("/api/v1/users/", json=form).raise_for_status()
+    with opened(browser, filled.url) as page:
+        sign_in(page, EMAIL, PASSWORD)
+        write(page, f"# {SECRET}")
+        page.get_by_role("navigation", name="Pages").get_by_role("link", name="Audit").click()
+        page.get_by_role("button", name="Sign out").click()
+        expect(page.get_by_text("The document that you typed under As code is not applied yet.")).to_be_visible()
+        assert faults(page) == []
+        picture(page, "yard-sign-out")
+        page.get_by_role("button", name="Stay").click()
+        expect(page.get_by_role("heading", name="Audit", level=1)).to_be_visible()
+        change(page)
+        expect(page.get_by_role("textbox", name="Document")).to_have_value(f"# {SECRET}")
+        page.get_by_role("button", name="Sign out").click()
+        page.evaluate("window.formerPage = true")
+        page.get_by_role("main").get_by_role("button", name="Sign out").click()
+        page.get_by_label("E-mail").fill(form["email"])
+        assert page.evaluate("window.formerPage") is None
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Sign in").click()
+        change(page)
+        expect(page.get_by_role("textbox", name="Document")).to_have_value("")
+        assert SECRET not in page.content()
+        assert SECRET not in page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}])")
+
+
+def test_closing_the_tab_asks_on_any_page(browser, filled):
+    with opened(browser, filled.url) as page:
+        sign_in(page, EMAIL, PASSWORD)
+        write(page, "models: []")
+        page.get_by_role("navigation", name="Pages").get_by_role("link", name="Audit").click()
+        expect(page.get_by_role("heading", name="Audit", level=1)).to_be_visible()
+        asked = []
+        page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
+        page.reload()
+        expect(page.get_by_role("heading", name="Audit", level=1)).to_be_visible()
+        assert asked == ["beforeunload"]
 
 
 def test_a_plan_that_does_not_hold_any_more_is_not_applied(browser, filled):
@@ -161,7 +264,7 @@ def test_a_file_and_its_secrets(page, filled, tmp_path):
     expect(found.get_by_text("api_keys")).to_be_visible()
     assert SECRET not in found.inner_text()
     page.get_by_role("button", name="Apply this plan").click()
-    expect(page.get_by_text(re.compile(r"Applied as revision \d+"))).to_be_visible()
+    expect(applied(page)).to_be_visible()
     names = [connection["name"] for connection in filled.admin.get("/api/v1/connections").json()["items"]]
     assert "second" in names
     assert "cloud" in names

@@ -32,6 +32,13 @@ describe("keys of any page", () => {
     expect(pressedOn("<p data-target>x</p>", "K", { ctrlKey: true, shiftKey: true })).toBeNull();
   });
 
+  it("act once while they are held, except those that move", () => {
+    expect(pressedOn("<p data-target>x</p>", "j", { repeat: true })).toBe("j");
+    expect(pressedOn("<p data-target>x</p>", "k", { repeat: true })).toBe("k");
+    expect(pressedOn("<p data-target>x</p>", "x", { repeat: true })).toBeNull();
+    expect(pressedOn("<input data-target />", "j", { repeat: true })).toBeNull();
+  });
+
   it("open the palette from anywhere, a text field too", () => {
     expect(pressedOn("<input data-target />", "k", { ctrlKey: true })).toBe("palette");
     expect(pressedOn("<p data-target>x</p>", "k", { metaKey: true })).toBe("palette");

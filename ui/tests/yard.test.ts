@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { counts, faultLine, given, grouped, pathLine, references } from "../src/pages/yard/document";
+import { counts, deletions, faultLine, given, grouped, pathLine, references } from "../src/pages/yard/document";
 
 const DOCUMENT = `# a comment with \${NOT_ONE}
 settings: {}
@@ -67,6 +67,18 @@ describe("a plan", () => {
     action,
     name: "x",
     fields: {},
+  });
+
+  it("tells what it deletes, and whether going back brings all of it again", () => {
+    const gone = { noun: "key" as const, action: "delete" as const, name: "x", fields: {} };
+    const steps = [step("model", "delete"), step("group", "delete"), step("model", "create"), step("model", "delete")];
+    const by = [
+      ["model", 2],
+      ["group", 1],
+    ];
+    expect(deletions(steps)).toEqual({ count: 3, by, lossy: false });
+    expect(deletions([gone])).toEqual({ count: 1, by: [["key", 1]], lossy: true });
+    expect(deletions([step("model", "create")])).toEqual({ count: 0, by: [], lossy: false });
   });
 
   it("is grouped by kind in its own order, and counted", () => {

@@ -1884,9 +1884,12 @@ export interface components {
         };
         /**
          * Applied
-         * @description What was done, and the revision that it led to; null when there was nothing to do.
+         * @description What was done, the revision that it led to, and the one `before`, to which a rollback takes it back; both null when
+         *     there was nothing to do.
          */
         Applied: {
+            /** Before */
+            before: number | null;
             /** Id */
             id: string;
             /** Notes */

@@ -1,4 +1,4 @@
-/** Which jobs the tray shows. */
+/** Which jobs the tray and the overview show. */
 import type { Schemas } from "$api/client";
 
 type Job = Schemas["Job"];

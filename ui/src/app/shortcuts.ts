@@ -1,9 +1,12 @@
 /** Keys that work on any page. Pages say what they mean by attributes: `data-row` with `data-open`, `data-pick` and `data-edit` in
  * it, `data-create`, `data-search`. The focus is the cursor, so what is read aloud and what a key acts on are the same. */
 
+/** Keys that go on while they are held; any other acts once. */
+const HELD = new Set(["j", "k"]);
+
 /** The key that was meant, `palette` for Ctrl/Cmd K; null while the person types text or holds a modifier. */
 export function keyOf(event: KeyboardEvent): string | null {
-  if (event.defaultPrevented || event.isComposing || event.repeat) return null;
+  if (event.defaultPrevented || event.isComposing || (event.repeat && !HELD.has(event.key))) return null;
   if ((event.ctrlKey || event.metaKey) && !event.shiftKey && !event.altKey && event.key.toLowerCase() === "k") {
     return "palette";
   }

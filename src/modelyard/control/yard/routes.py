@@ -56,7 +56,7 @@ async def apply_yard(form: ApplyForm, context: Giver) -> Response:
     async with context.control.changes.begin(context.actor) as change:
         made = await service.apply(change, _ground(context), _asked(form, form.expect), activity)
     activity.tell(context)
-    return await _told(Applied, made, revision=made.revision)
+    return await _told(Applied, made, revision=made.revision, before=made.before)
 
 
 @routes.post("/rollback", response_model=Applied)
@@ -67,7 +67,7 @@ async def roll_back_yard(form: RollbackForm, context: Giver) -> Response:
     async with context.control.changes.begin(context.actor) as change:
         made = await service.roll_back(change, _ground(context), form.revision, asked, activity)
     activity.tell(context)
-    return await _told(Applied, made, revision=made.revision)
+    return await _told(Applied, made, revision=made.revision, before=made.before)
 
 
 @routes.get("/revisions")

@@ -63,9 +63,11 @@ class ShownPlan(BaseModel):
 
 
 class Applied(ShownPlan):
-    """What was done, and the revision that it led to; null when there was nothing to do."""
+    """What was done, the revision that it led to, and the one `before`, to which a rollback takes it back; both null when
+    there was nothing to do."""
 
     revision: int | None
+    before: int | None
 
 
 class ShownRevision(BaseModel):

@@ -36,11 +36,13 @@ class Asked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
-    """A plan with its id, and once it is applied the revision that it led to (None: there was nothing to do)."""
+    """A plan with its id, and once it is applied the revision that it led to and the one `before` (None: there was nothing
+    to do)."""
 
     plan: Plan
     id: str
     revision: int | None = None
+    before: int | None = None
 
 
 async def export(connection: AsyncConnection, ground: Ground) -> str:
@@ -61,22 +63,21 @@ async def apply(change: Change, ground: Ground, asked: Asked, activity: Activity
 
     `activity` collects the models that became active or inactive.
     """
-    made, number = await _apply(change, ground, asked, activity, "applied")
-    if number is None:
-        return made
-    await change.audit("yard.applied", str(number), description=_told(made.plan))
-    return Made(plan=made.plan, id=made.id, revision=number)
+    made = await _apply(change, ground, asked, activity, "applied")
+    if made.revision is not None:
+        await change.audit("yard.applied", str(made.revision), description=_told(made.plan))
+    return made
 
 
 async def roll_back(change: Change, ground: Ground, number: int, asked: Asked, activity: Activity) -> Made:
     """Apply the document of a revision (the text of `asked` is not read). Raises Problem."""
     text = await revisions.document(change.connection, number)
     asked = Asked(text=text, values=asked.values, expect=asked.expect)
-    made, kept = await _apply(change, ground, asked, activity, f"rolled back to {number}")
-    if kept is None:
-        return made
-    await change.audit("yard.rolled_back", str(kept), description=f"to revision {number}: {_told(made.plan)}")
-    return Made(plan=made.plan, id=made.id, revision=kept)
+    made = await _apply(change, ground, asked, activity, f"rolled back to {number}")
+    if made.revision is not None:
+        told = f"to revision {number}: {_told(made.plan)}"
+        await change.audit("yard.rolled_back", str(made.revision), description=told)
+    return made
 
 
 async def plan_back(connection: AsyncConnection, ground: Ground, number: int, asked: Asked) -> Made:
@@ -85,17 +86,15 @@ async def plan_back(connection: AsyncConnection, ground: Ground, number: int, as
     return await plan(connection, ground, Asked(text=text, values=asked.values))
 
 
-async def _apply(
-    change: Change, ground: Ground, asked: Asked, activity: Activity, message: str
-) -> tuple[Made, int | None]:
+async def _apply(change: Change, ground: Ground, asked: Asked, activity: Activity, message: str) -> Made:
     content = await _content(asked)
     state = await read_state(change.connection, ground)
     made, asked_for = await asyncio.to_thread(_planned, content, state, ground, asked)
     if asked.expect is not None and asked.expect != made.id:
         raise Problem(Kind.CONFLICT, "Something has changed since this plan was made; look at the plan again.")
     if not made.plan.steps:
-        return made, None
-    await revisions.keep(change, await _text(state), f"before: {message}")
+        return made
+    before = await revisions.keep(change, await _text(state), f"before: {message}")
     run = applying.Applying(
         change=change,
         ground=ground,
@@ -105,7 +104,8 @@ async def _apply(
         batch_id=applying.new_batch(),
     )
     await run.take(made.plan)
-    return made, await revisions.keep(change, await export(change.connection, ground), message)
+    after = await revisions.keep(change, await export(change.connection, ground), message)
+    return Made(plan=made.plan, id=made.id, revision=after, before=before)
 
 
 async def _text(state: State) -> str:

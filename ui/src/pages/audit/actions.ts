@@ -7,6 +7,7 @@ export const ACTIONS: Record<string, readonly string[]> = {
   key: ["created", "updated", "rotated", "revoked"],
   session: ["ended"],
   settings: ["updated"],
+  setup: ["link_made"],
   yard: ["applied", "rolled_back"],
   audit: ["began"],
 };

@@ -20,7 +20,13 @@ export function kindName(kind: string): string {
 }
 
 export function objectName(entry: Entry, names: Names): string {
-  return nameIn(entry.changes, ["name", "email"]) ?? names[entry.entity_type]?.get(entry.entity_id) ?? entry.entity_id;
+  return nameIn(entry.changes, ["name", "email"]) ?? names[entry.entity_type]?.get(entry.entity_id) ?? ownName(entry);
+}
+
+/** Of what has no name of its own. */
+function ownName({ entity_type: kind, entity_id: id }: Entry): string {
+  if (kind === "yard") return audit.revision(id);
+  return (kind === "settings" ? audit.settings[id] : audit.single[kind]) ?? id;
 }
 
 export function actorName(entry: Pick<Entry, "user" | "user_id">): string {

@@ -71,12 +71,6 @@ export const memory = {
   refetchInterval: OFTEN_MS,
 };
 
-export const jobs = {
-  queryKey: ["jobs", "overview"],
-  queryFn: ({ signal }: Asking) => body(api.GET("/api/v1/jobs", { params: { query: { limit: 50 } }, signal })),
-  refetchInterval: OFTEN_MS,
-};
-
 export const changes = {
   queryKey: ["audit", "overview"],
   queryFn: async ({ signal }: Asking) =>

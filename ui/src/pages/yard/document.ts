@@ -89,6 +89,22 @@ export function counts(steps: readonly Step[]): { create: number; update: number
   return { create: of("create"), update: of("update"), delete: of("delete") };
 }
 
+/** More than this is deleted only after a word was typed. */
+export const MOST_UNTYPED = 20;
+
+/** What a rollback cannot bring back whole: passwords, and secrets of keys and connections, are in no revision. */
+const LOSSY: readonly Step["noun"][] = ["connection", "user", "key"];
+
+/** What these steps delete, by noun in the order in which it goes. */
+export function deletions(steps: readonly Step[]): { count: number; by: [string, number][]; lossy: boolean } {
+  const gone = steps.filter((step) => step.action === "delete");
+  return {
+    count: gone.length,
+    by: grouped(gone).map(([noun, of]) => [noun, of.length]),
+    lossy: gone.some((step) => LOSSY.includes(step.noun)),
+  };
+}
+
 /** Values that were typed: an empty one stands for what the server has. */
 export function given(values: Record<string, string>, names: readonly string[]): Record<string, string> {
   return Object.fromEntries(names.flatMap((name) => (values[name] ? [[name, values[name]]] : [])));

@@ -1,4 +1,7 @@
-/** The document that somebody is writing. It outlives the page, so that looking something up elsewhere loses nothing. */
+import { outlivesItsPage } from "$app/unsaved";
+
+/** The document that somebody is writing. It outlives the page, so that looking something up elsewhere loses nothing. It is
+ * only in memory, because it may hold secrets, and signing out, which loads the interface anew, leaves nothing of it. */
 class Draft {
   text = $state("");
   keep = $state(false);
@@ -11,3 +14,4 @@ class Draft {
 }
 
 export const draft = new Draft();
+outlivesItsPage(() => draft.dirty);

@@ -79,6 +79,11 @@ export const overview = {
     title: "Recent changes",
     none: "Nothing was changed lately.",
     somebody: "Modelyard",
+    /** Who is no person. */
+    actors: { "command-line": "The command line", setup: "The setup link", "sign-up": "The sign-up page" } as Record<
+      string,
+      string
+    >,
     all: "The whole log",
     actions: {
       "audit.began": "began the log",
@@ -96,8 +101,12 @@ export const overview = {
       "model.updated": "changed a model",
       "model.deleted": "deleted a model",
       "model.restored": "brought a model back",
+      "model.enabled": "switched a model on",
+      "model.disabled": "switched a model off",
+      "model.version_deleted": "removed a version of a model",
       "session.ended": "ended a session",
       "settings.updated": "changed settings",
+      "setup.link_made": "made a setup link",
       "user.created": "made an account",
       "user.updated": "changed an account",
       "user.deleted": "deleted an account",

@@ -35,6 +35,7 @@ export const shell = {
   theme: { label: "Theme", system: "System", light: "Light", dark: "Dark" },
   signOut: "Sign out",
   signOutQuestion: "Sign out of this browser?",
+  signOutLoses: "The document that you typed under As code is not applied yet. It is lost when you sign out.",
   pageGone: {
     title: "This page could not be loaded",
     text: "The server is away, or it was updated since this tab was opened. Load the page anew; if the server is back, it works.",

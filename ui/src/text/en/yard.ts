@@ -1,4 +1,13 @@
 /** The installation as a document. */
+const names: Record<string, [one: string, many: string]> = {
+  setting: ["setting", "settings"],
+  group: ["group", "groups"],
+  connection: ["connection", "connections"],
+  user: ["account", "accounts"],
+  key: ["key", "keys"],
+  model: ["model", "models"],
+};
+
 export const yard = {
   title: "As code",
   views: "Views",
@@ -50,6 +59,20 @@ export const yard = {
       model: "Models",
     } as Record<string, string>,
     notes: "Take note",
+  },
+  deletion: {
+    objects: (gone: [noun: string, count: number][]) =>
+      gone.map(([noun, count]) => `${count.toLocaleString()} ${names[noun]?.[count === 1 ? 0 : 1] ?? noun}`).join(", "),
+    /** At the top of a plan that is not applied yet. */
+    told: (objects: string) => `This deletes ${objects}.`,
+    why: "A section of the document is complete: what it does not name goes. If this document only adds to what is there, choose “Delete nothing” and plan again.",
+    title: (objects: string) => `Delete ${objects}?`,
+    back: "The state before is kept under Revisions, and you can go back to it.",
+    lossy:
+      "Going back does not restore everything: people need a new password, keys a new secret, and the secrets of connections have to be given again.",
+    word: "delete",
+    apply: "Apply and delete",
+    rollBack: "Roll back and delete",
   },
   revisions: {
     text: "States that were applied, and those before. The newest 200 are kept.",
