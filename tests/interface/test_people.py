@@ -216,8 +216,7 @@ def test_giving_up_ones_own_role_or_account_says_what_is_lost_first(house, brows
 )
 def test_what_is_made_new_begins_at_its_first_field(page, path, first):
     page.goto(f"/{path}")
-    expect(page.locator("[data-create]")).to_be_visible()
-    page.keyboard.press("c")
+    page.locator("[data-create]").click()
     field = page.get_by_role("dialog").get_by_label(first, exact=True).and_(page.locator("input, select"))
     expect(field).to_be_focused()
 
