@@ -321,6 +321,7 @@ def test_somebody_who_may_only_use_models_reads_them(person, house):
         expect(person.get_by_role("link", name=button)).to_have_count(0)
         expect(person.get_by_role("button", name=button)).to_have_count(0)
     person.get_by_role("button", name="Actions for Beta").click()
+    expect(person.get_by_role("menuitem")).to_have_count(3)
     assert [entry.split("\n")[0] for entry in person.get_by_role("menuitem").all_inner_texts()] == [
         "Try in playground", "Share", "Copy link",
     ]  # fmt: skip
