@@ -1,5 +1,6 @@
 """Keys in the browser: made, seen once, used, rotated, changed and deleted; and what an ordinary person sees of it."""
 
+import re
 import time
 
 import pytest
@@ -224,6 +225,26 @@ def test_a_plain_person_sees_and_makes_only_their_own(house, browser, nothing):
         finally:
             house.admin.post("/api/v1/users/default/permissions", json={"features": {"api_keys": False}})
     assert given["user_id"] == user
+
+
+def test_an_address_of_a_key_that_is_gone_says_so(page, nothing):
+    page.goto("/keys?id=nowhere")
+    drawer = page.get_by_role("dialog")
+    expect(drawer).to_contain_text("There is no such key")
+    assert faults(page) == []
+    drawer.get_by_role("button", name="Close").click()
+    expect(page).to_have_url(re.compile(r"/keys$"))
+
+
+def test_the_page_is_not_for_those_who_may_have_no_keys(house, browser, nothing):
+    form = {"email": "keyless@example.com", "name": "Keyless", "role": "user", "password": PASSWORD}
+    house.admin.post("/api/v1/users/", json=form).raise_for_status()
+    with opened(browser, house.url) as page:
+        sign_in(page, "keyless@example.com", PASSWORD)
+        page.goto("/keys")
+        expect(page.get_by_role("heading", name="Not for you")).to_be_visible()
+        expect(page.get_by_role("button", name="Create key")).to_have_count(0)
+        assert faults(page) == []
 
 
 def test_hostile_names_stay_names(house, page, nothing):

@@ -205,8 +205,10 @@ def test_sharing_says_so_first_and_copies_the_link(page, house):
     page.goto("/models")
     choose(page, "Alpha", "Share")
     assert model(house, "alpha")["access_control"] == {}
-    dialog = page.get_by_role("dialog", name="Open Alpha to everyone?")
-    dialog.get_by_role("button", name="Open and copy link").click()
+    dialog = page.get_by_role("dialog", name="Share Alpha")
+    expect(dialog.get_by_role("button", name="Save and copy link")).to_be_disabled()
+    dialog.get_by_label("Public").check()
+    dialog.get_by_role("button", name="Save and copy link").click()
     expect(page.get_by_text("Open to everyone; link copied")).to_be_visible()
     assert page.evaluate("navigator.clipboard.readText()") == f"{house.url}/playground?model=alpha"
     assert model(house, "alpha")["access_control"] is None
@@ -327,6 +329,7 @@ def test_somebody_who_may_only_use_models_reads_them(person, house):
         expect(person.get_by_role("link", name=button)).to_have_count(0)
         expect(person.get_by_role("button", name=button)).to_have_count(0)
     person.get_by_role("button", name="Actions for Beta").click()
+    expect(person.get_by_role("menuitem")).to_have_count(3)
     assert [entry.split("\n")[0] for entry in person.get_by_role("menuitem").all_inner_texts()] == [
         "Try in playground", "Share", "Copy link",
     ]  # fmt: skip

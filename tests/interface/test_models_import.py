@@ -82,6 +82,22 @@ def test_a_file_is_previewed_and_imported(page, house, tmp_path):
     expect(page.get_by_role("link", name="Known anew")).to_be_visible()
 
 
+def test_an_export_that_comes_back_changes_nothing(page, house, tmp_path):
+    dot = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+    meta = {"profile_image_url": f"data:image/png;base64,{dot}", "tags": ["fast"]}
+    for row in (item("seen", "Seen", meta=meta), item("open", "Open", access_control=None, params={"top_p": 0.5})):
+        assert house.admin.post(f"{M}/create", json=row).status_code == 200
+    rows = house.admin.get(f"{M}/export").json()
+    next(row for row in rows if row["id"] == "open")["params"]["top_p"] = 0.6
+    opened_file(page, file(tmp_path, rows))
+    for name in ("Known", "Seen"):
+        expect(result(page, name)).to_contain_text("Unchanged")
+    expect(result(page, "Open")).to_contain_text("Updates an existing")
+    page.get_by_role("button", name="Import 3 models").click()
+    # The server finds the same.
+    expect(page.get_by_role("status").filter(has_text="Done")).to_contain_text("Unchanged 2")
+
+
 def test_when_one_fails_nothing_is_changed_unless_the_good_ones_are_wanted(browser, house, tmp_path):
     content = {"models": [item("good", "Good"), item("bad", "Bad", access_control={"read": {"user_ids": ["nobody"]}})]}
     with opened(browser, house.url, expected=("/models/import",)) as page:
@@ -175,6 +191,17 @@ def test_deleted_models_are_restored(page, house):
     page.get_by_role("menuitem", name="Restore all 2 that were deleted with it").click()
     expect(page.get_by_text("Restored 2 models")).to_be_visible()
     assert exists(house, "gone-2")
+
+
+def test_deleted_models_are_not_for_those_who_make_none(browser, house):
+    form = {"email": "reader@example.com", "name": "Reader", "role": "user", "password": PASSWORD}
+    house.admin.post("/api/v1/users/", json=form).raise_for_status()
+    with opened(browser, house.url) as page:
+        sign_in(page, form["email"], PASSWORD)
+        page.goto("/models/deleted")
+        expect(page.get_by_role("heading", name="Not for you")).to_be_visible()
+        expect(page.get_by_text("Nothing was deleted")).to_have_count(0)
+        assert faults(page) == []
 
 
 def test_the_older_of_two_that_had_one_id_is_restored_as_itself(page, house):

@@ -167,6 +167,7 @@ def test_the_last_administrator_stays_and_the_server_says_so_in_place(browser, t
         drawer = page.get_by_role("dialog", name="admin")
         drawer.get_by_label("Role").select_option("User")
         drawer.get_by_role("button", name="Save").click()
+        page.get_by_role("button", name="Give up the role").click()
         expect(drawer.get_by_role("alert")).to_contain_text("last administrator")
         expect(drawer.get_by_label("Role")).to_have_value("user")
         drawer.get_by_role("button", name="Delete").click()
@@ -174,6 +175,50 @@ def test_the_last_administrator_stays_and_the_server_says_so_in_place(browser, t
         asked.get_by_label(f"Type {EMAIL} to confirm").fill(EMAIL)
         asked.get_by_role("button", name="Delete person").click()
         expect(asked.get_by_role("alert")).to_contain_text("last administrator")
+
+
+def test_giving_up_ones_own_role_or_account_says_what_is_lost_first(house, browser):
+    own = USERS + person(house, "Second", role="admin", password=PASSWORD)
+    with opened(browser, house.url, expected=("status of 401",)) as page:
+        sign_in(page, "second@example.com", PASSWORD)
+        page.goto("/people?query=second")
+        page.get_by_role("button", name="Second", exact=True).click()
+        drawer = page.get_by_role("dialog", name="Second")
+        drawer.get_by_label("Role").select_option("User")
+        drawer.get_by_role("button", name="Save").click()
+        asked = page.get_by_role("dialog", name="Give up your own administrator role?")
+        expect(asked).to_contain_text("Only another administrator can give the role back.")
+        assert faults(page) == []
+        picture(page, "people-give-up-role")
+        asked.get_by_role("button", name="Cancel").click()
+        expect(asked).to_be_hidden()
+        assert house.admin.get(own).json()["role"] == "admin"
+        drawer.get_by_role("button", name="Save").click()
+        asked.get_by_role("button", name="Give up the role").click()
+        expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+        assert house.admin.get(own).json()["role"] == "user"
+
+        house.admin.patch(own, json={"role": "admin"}).raise_for_status()
+        sign_in(page, "second@example.com", PASSWORD)
+        page.goto("/people?query=second")
+        page.get_by_role("button", name="Second", exact=True).click()
+        drawer.get_by_role("button", name="Delete").click()
+        asked = page.get_by_role("dialog", name="Delete Second?")
+        expect(asked).to_contain_text("This is your own account.")
+        asked.get_by_label("Type second@example.com to confirm").fill("second@example.com")
+        asked.get_by_role("button", name="Delete person").click()
+        expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+        assert house.admin.get(own).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "first"), [("people", "Kind"), ("people/groups", "Name"), ("keys", "Owner"), ("connections", "Kind")]
+)
+def test_what_is_made_new_begins_at_its_first_field(page, path, first):
+    page.goto(f"/{path}")
+    page.locator("[data-create]").click()
+    field = page.get_by_role("dialog").get_by_label(first, exact=True).and_(page.locator("input, select"))
+    expect(field).to_be_focused()
 
 
 def test_people_are_found_filtered_and_sorted_by_the_address(house, page):
@@ -255,6 +300,9 @@ def test_members_go_and_come_back_a_group_is_exported_and_deleted(house, page):
     ada = person(house, "Ada")
     lab = group(house, "Lab", user_ids=[ada])
     group(house, "Team", parent_id=lab)
+    shared = {"id": "shared", "name": "Shared", "access_control": {"read": {"group_ids": [lab]}}}
+    shared["base_model_id"] = "tiny-llama"
+    assert house.admin.post("/api/v1/models/create", json=shared).status_code == 200
     page.goto(f"/people/groups?id={lab}")
     drawer = page.get_by_role("dialog", name="Lab")
     drawer.get_by_role("button", name="Remove Ada").click()
@@ -267,12 +315,14 @@ def test_members_go_and_come_back_a_group_is_exported_and_deleted(house, page):
     assert (saved["name"], saved["user_ids"]) == ("Lab", [ada])
     drawer.get_by_role("button", name="Delete", exact=True).click()
     asked = page.get_by_role("dialog", name="Delete group Lab?")
+    expect(asked).to_contain_text("1 model is shared with it")
     expect(asked).to_contain_text("1 member will lose what it gives.")
     expect(asked).to_contain_text("1 group below it will stand alone.")
     picture(page, "groups-delete")
     asked.get_by_role("button", name="Delete group").click()
     expect(page.get_by_role("button", name="Lab", exact=True)).to_be_hidden()
     expect(page.get_by_role("row", name="Team")).to_be_visible()
+    house.admin.post("/api/v1/models/model/delete", json={"id": "shared"}).raise_for_status()
 
 
 def test_a_default_that_is_switched_on_shows_and_permits_and_off_hides_and_refuses(house, page, browser):

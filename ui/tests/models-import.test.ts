@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { outlook, read, Unreadable, type Item } from "../src/pages/models/reading";
+import { outlook, pictured, read, Unreadable, type Item, type KnownRow } from "../src/pages/models/reading";
 
 const bytes = (content: string) => new TextEncoder().encode(content);
 const items = (value: unknown): Item[] => {
@@ -81,14 +81,57 @@ describe("a file of models", () => {
 });
 
 describe("what would happen to an item", () => {
+  const stored = (id: string, more: Partial<KnownRow> = {}): [string, KnownRow] => [
+    id,
+    {
+      id,
+      name: "Stored",
+      base_model_id: "base",
+      is_active: true,
+      params: { temperature: 0.5, stop: ["a", "b"] },
+      meta: { description: "It helps", tags: [{ name: "fast" }] },
+      access_control: { read: { user_ids: ["u1", "u2"], group_ids: [] }, write: {} },
+      access_grants: [],
+      write_access: true,
+      source: "database",
+      ...more,
+    },
+  ];
   const known = new Map([
-    ["mine", { id: "mine", write_access: true, source: "database" }],
-    ["theirs", { id: "theirs", write_access: false, source: "database" }],
-    ["file", { id: "file", write_access: true, source: "file" }],
+    stored("mine"),
+    stored("theirs", { write_access: false }),
+    stored("file", { source: "file" }),
   ]);
   it("follows from what is there", () => {
     const found = items(["mine", "theirs", "file", "new"].map((id) => ({ id, name: id })));
     expect(found.map((item) => outlook(item, known))).toEqual(["existing", "foreign", "declared", "new"]);
     expect(outlook(items([{}])[0]!, known)).toBe("unreadable");
+  });
+
+  it("is nothing when all that the file says of it is there", () => {
+    const whole = known.get("mine")!;
+    const of = (value: object) => outlook(items([{ id: "mine", name: "Stored", ...value }])[0]!, known);
+    expect(of({})).toBe("same");
+    expect(of({ ...whole, updated_at: 7 })).toBe("same");
+    expect(of({ access_control: { read: { group_ids: [], user_ids: ["u2", "u1"] }, write: {} } })).toBe("same");
+    expect(of({ meta: { description: "It helps" } })).toBe("same");
+    expect(of({ name: "Other" })).toBe("existing");
+    expect(of({ is_active: false })).toBe("existing");
+    expect(of({ params: { temperature: 0.5 } })).toBe("existing");
+    expect(of({ params: { temperature: 0.5, stop: ["b", "a"] } })).toBe("existing");
+    expect(of({ meta: { more: 1 } })).toBe("existing");
+    expect(of({ access_control: null })).toBe("existing");
+    expect(of({ access_grants: [{ principal_type: "user", principal_id: "*", permission: "read" }] })).toBe("existing");
+    expect(outlook(items([{ id: "mine", name: "entry", info: { ...whole } }])[0]!, known)).toBe("same");
+  });
+
+  it("that brings a picture is compared with the whole row", () => {
+    const picture = (profile_image_url: string) => ({ meta: { profile_image_url } });
+    const found = items([
+      { id: "a", name: "A", ...picture("data:image/png;base64,AA==") },
+      { id: "b", name: "B", ...picture("/api/v1/models/model/profile/image?id=b") },
+      { id: "c", name: "C" },
+    ]);
+    expect(pictured(found)).toEqual(["a"]);
   });
 });

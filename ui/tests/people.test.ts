@@ -4,7 +4,7 @@ import { device } from "../src/pages/account/device";
 import { newPassword } from "../src/pages/people/password";
 import { differing, given, inSections, pathsOf, sentence, withValue } from "../src/pages/people/permission";
 import { gives, through, told } from "../src/pages/people/reasons";
-import { above, branches, withBelow, type Group } from "../src/pages/people/tree";
+import { above, branches, sharedWith, withBelow, type Group } from "../src/pages/people/tree";
 import { enforced, permissions } from "../src/text/en/permissions";
 
 const group = (id: string, parent_id: string | null = null): Group => ({
@@ -24,6 +24,20 @@ const group = (id: string, parent_id: string | null = null): Group => ({
 const lab = group("lab");
 const research = group("research", "lab");
 const team = group("team", "research");
+
+test("models that name a group are counted, each once", () => {
+  const grant = (principal_type: "user" | "group", principal_id: string, permission: "read" | "write" = "read") => ({
+    ...{ id: "g", resource_type: "model", resource_id: "m", created_at: 1 },
+    ...{ principal_type, principal_id, permission },
+  });
+  const models = [
+    { access_grants: [grant("group", "lab"), grant("group", "lab", "write")] },
+    { access_grants: [grant("user", "lab"), grant("group", "team")] },
+    { access_grants: [] },
+  ];
+  expect(sharedWith("lab", models)).toBe(1);
+  expect(sharedWith("research", models)).toBe(0);
+});
 
 test("groups stand below those that they are part of", () => {
   const shown = branches([group("alone"), lab, group("lost", "gone"), research, team]);

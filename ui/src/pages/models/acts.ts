@@ -2,18 +2,19 @@
 import type { QueryClient } from "@tanstack/svelte-query";
 import { address } from "$app/place";
 import { api, body, type Schemas } from "$api/client";
+import type { Grant } from "$parts/access";
 import { copyText } from "$parts/clipboard";
 import { saveJson, saveText } from "$parts/download";
 import { failed, said, undoable } from "$parts/notify";
 import { models as text } from "$text/models";
-import { EVERYONE, fileName, isPublic, tagNames, type Row, type Subject } from "./subject";
+import { fileName, isPublic, tagNames, type Row, type Subject } from "./subject";
 
 export type Bulk = Schemas["Bulk"];
 export type ItemResult = Schemas["ItemResult"];
 
 /** The most that `bulk` and `export` take in one request. */
 const BULK_IDS = 1000;
-const EXPORT_IDS = 100;
+export const EXPORT_IDS = 100;
 
 const TOUCHED = ["models", "model", "chat-models", "states", "jobs", "audit"];
 
@@ -83,19 +84,15 @@ export class ModelActs {
     });
   }
 
-  async share(model: Subject): Promise<void> {
+  /** Opens it to those, and copies the link for them; `before` is what Undo goes back to. */
+  async share(model: Subject, grants: readonly Grant[], before: readonly Grant[]): Promise<boolean> {
     const id = model.row?.id ?? model.id;
-    let before: Row["access_grants"] = [];
-    const done = await this.tried(async () => {
-      // Asked for once more: who was let in meanwhile stays.
-      if (model.row)
-        before = (await body(api.GET("/api/v1/models/model", { params: { query: { id } } }))).access_grants;
-      const grants = isPublic(before) ? before : [...before, EVERYONE];
-      await api.POST("/api/v1/models/model/access/update", { body: { id, name: model.name, access_grants: grants } });
-    });
-    if (!done) return;
-    const copied = await copyText(linkTo(model.id));
-    undoable(copied ? text.said.shared : text.said.sharedOnly, () => this.#setGrants([{ id, access_grants: before }]));
+    const form = { id, name: model.name, access_grants: [...grants] };
+    if (!(await this.tried(() => api.POST("/api/v1/models/model/access/update", { body: form })))) return false;
+    const message = isPublic(grants) ? text.said.shared : grants.length ? text.said.sharedWith : text.said.closed;
+    const copied = grants.length > 0 && (await copyText(linkTo(model.id)));
+    undoable(message(copied), () => this.#setGrants([{ id, access_grants: before }]));
+    return true;
   }
 
   async copyLink(model: Subject): Promise<void> {
@@ -177,7 +174,7 @@ export class ModelActs {
     return [...results];
   }
 
-  async #setGrants(rows: readonly Pick<Row, "id" | "access_grants">[]): Promise<void> {
+  async #setGrants(rows: Back["grants"]): Promise<void> {
     if (await this.tried(() => restoreGrants(rows))) said(text.said.undone);
   }
 
@@ -192,7 +189,7 @@ export class ModelActs {
 
 interface Back {
   steps: { ids: string[]; action: Bulk["action"]; tags: string[] }[];
-  grants: readonly Pick<Row, "id" | "access_grants">[];
+  grants: readonly { id: string; access_grants: readonly Grant[] }[];
 }
 
 /** What takes an act back on those rows alone that it changed. */
@@ -268,7 +265,7 @@ function taggedWith(row: Row): Set<string> {
 
 async function restoreGrants(rows: Back["grants"]): Promise<void> {
   for (const { id, access_grants } of rows) {
-    await api.POST("/api/v1/models/model/access/update", { body: { id, access_grants } });
+    await api.POST("/api/v1/models/model/access/update", { body: { id, access_grants: [...access_grants] } });
   }
 }
 

@@ -1,6 +1,8 @@
 /** What is in a file that somebody wants to import: told before anything is sent. */
 import { megabytes } from "$parts/numbers";
+import type { Grant } from "$parts/access";
 import { models } from "$text/models";
+import { sameGrants, type Row } from "./subject";
 
 const text = models.importing.faults;
 
@@ -84,12 +86,16 @@ function itemsOf(value: unknown): Item[] {
 
 function itemOf(value: unknown, place: number): Item {
   if (!isObject(value)) return { place, id: null, name: null, base: null, fault: text.notObject, value };
-  // An entry of a merged list holds its row as `info`.
-  const row = isObject(value.info) && !("meta" in value) ? { ...value, ...value.info } : value;
+  const row = rowOf(value);
   const word = (field: unknown) => (typeof field === "string" && field.trim() ? field : null);
   const id = word(row.id);
   const name = word(row.name);
   return { place, id, name, base: word(row.base_model_id), fault: faultOf(row, id, name), value };
+}
+
+/** An entry of a merged list holds its row as `info`. */
+function rowOf(value: Record<string, unknown>): Record<string, unknown> {
+  return isObject(value.info) && !("meta" in value) ? { ...value, ...value.info } : value;
 }
 
 function faultOf(row: Record<string, unknown>, id: string | null, name: string | null): string | null {
@@ -115,18 +121,63 @@ function idFor(name: string): string {
 }
 
 /** What would happen to an item, by what is known of the ids that are there. */
-export type Outlook = "new" | "existing" | "declared" | "foreign" | "unreadable";
+export type Outlook = "new" | "existing" | "same" | "declared" | "foreign" | "unreadable";
 
-export interface KnownRow {
-  id: string;
-  write_access: boolean;
-  source: string;
-}
+/** A row as the server has it. */
+export type KnownRow = Pick<
+  Row,
+  "id" | "write_access" | "source" | "meta" | "access_control" | "access_grants" | Compared
+>;
+
+const COMPARED = ["name", "base_model_id", "is_active", "params"] as const;
+type Compared = (typeof COMPARED)[number];
 
 export function outlook(item: Item, known: ReadonlyMap<string, KnownRow>): Outlook {
   if (item.fault !== null || item.id === null) return "unreadable";
   const row = known.get(item.id);
   if (!row) return "new";
   if (row.source === "file") return "declared";
-  return row.write_access ? "existing" : "foreign";
+  if (!row.write_access) return "foreign";
+  return isSame(item.value, row) ? "same" : "existing";
+}
+
+/** The import would change nothing: what the file says of a row is what it holds already. */
+function isSame(value: unknown, row: KnownRow): boolean {
+  if (!isObject(value)) return false;
+  const given = rowOf(value);
+  if (COMPARED.some((field) => given[field] !== undefined && !isEqual(given[field], row[field]))) return false;
+  // The import lays `meta` over what is there.
+  if (isObject(given.meta) && Object.entries(given.meta).some(([name, one]) => !isEqual(one, row.meta[name])))
+    return false;
+  const control = given.access_control;
+  if (control !== undefined && !isEqual(ordered(control), ordered(row.access_control))) return false;
+  const grants = given.access_grants;
+  return grants === undefined || (Array.isArray(grants) && sameGrants(grants as Grant[], row.access_grants));
+}
+
+/** Lists of ids in one order: access lists them in none. */
+function ordered(control: unknown): unknown {
+  if (Array.isArray(control)) return (control as unknown[]).map(String).sort();
+  if (!isObject(control)) return control;
+  return Object.fromEntries(Object.entries(control).map(([name, one]) => [name, ordered(one)]));
+}
+
+function isEqual(one: unknown, other: unknown): boolean {
+  if (Array.isArray(one) && Array.isArray(other))
+    return one.length === other.length && one.every((part, place) => isEqual(part, other[place]));
+  if (!isObject(one) || !isObject(other)) return one === other;
+  const names = Object.keys(one);
+  return (
+    names.length === Object.keys(other).length &&
+    names.every((name) => Object.hasOwn(other, name) && isEqual(one[name], other[name]))
+  );
+}
+
+/** Ids of items that bring a picture: lists do not hold the pictures themselves, so these rows are asked for whole. */
+export function pictured(items: readonly Item[]): string[] {
+  return items.flatMap(({ id, value }) => {
+    const meta = isObject(value) ? rowOf(value).meta : undefined;
+    const picture = isObject(meta) ? meta.profile_image_url : undefined;
+    return id !== null && typeof picture === "string" && picture.startsWith("data:") ? [id] : [];
+  });
 }

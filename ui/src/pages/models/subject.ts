@@ -41,6 +41,13 @@ export function isPublic(grants: Grants): boolean {
   return grants.some((grant) => grant.principal_type === "user" && grant.principal_id === "*");
 }
 
+/** The same rights, in whatever order. */
+export function sameGrants(some: Grants, others: Grants): boolean {
+  const set = (grants: Grants) =>
+    [...new Set(grants.map((one) => `${one.principal_type} ${one.principal_id} ${one.permission}`))].sort().join("\n");
+  return set(some) === set(others);
+}
+
 /** How many people and groups a row is open to, each counted once. */
 export function audience(grants: Grants): { people: number; groups: number } {
   const ids = (type: string) =>

@@ -43,6 +43,13 @@ export function withBelow(id: string, groups: readonly Group[]): Set<string> {
   return found;
 }
 
+/** How many of the models name the group in their access. */
+export function sharedWith(id: string, models: readonly Pick<Schemas["Model"], "access_grants">[]): number {
+  return models.filter(({ access_grants: grants }) =>
+    grants.some((grant) => grant.principal_type === "group" && grant.principal_id === id),
+  ).length;
+}
+
 /** The groups above, nearest first. */
 export function above(parentId: string | null, groups: readonly Group[]): Group[] {
   const known = new Map(groups.map((group) => [group.id, group]));

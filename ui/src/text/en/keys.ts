@@ -47,7 +47,7 @@ export const keys = {
   actions: (name: string) => `Actions for ${name}`,
   emptyTitle: "No keys yet",
   emptyText: "A key lets a program call models in somebody's name. Make one, and copy the line that tries it.",
-  emptyMayNot: "You have no keys, and may not make any. An administrator can give you the permission.",
+  gone: "There is no such key, or it is not yours. It may have been deleted meanwhile.",
   newTitle: "New key",
   made: {
     title: "Your new key",

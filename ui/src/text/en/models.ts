@@ -72,8 +72,9 @@ export const models = {
   said: {
     linkCopied: "Link copied",
     copyRefused: "The browser did not let it be copied.",
-    shared: "Open to everyone; link copied",
-    sharedOnly: "Open to everyone",
+    shared: (copied: boolean) => (copied ? "Open to everyone; link copied" : "Open to everyone"),
+    sharedWith: (copied: boolean) => (copied ? "Shared; link copied" : "Shared"),
+    closed: () => "Open to its owner and administrators only",
     deleted: (name: string) => `Deleted ${name}`,
     restored: (name: string) => `Restored ${name}`,
     hidden: (name: string) => `Hidden ${name}`,
@@ -102,9 +103,10 @@ export const models = {
     forgetVerb: "Take away",
   },
   sharing: {
-    title: (name: string) => `Open ${name} to everyone?`,
-    text: "Everyone who can sign in here may use it from then on. Who could change it before still can, and nobody else.",
-    verb: "Open and copy link",
+    title: (name: string) => `Share ${name}`,
+    text: "It holds from the next call on, and can be undone.",
+    verb: "Save and copy link",
+    toEveryone: "Everyone who can sign in here may use them from then on. Who could change them before still can.",
   },
   bulk: {
     enable: "Enable",
@@ -210,6 +212,7 @@ export const models = {
     counts: {
       new: "New",
       existing: "Updates an existing",
+      same: "Unchanged",
       declared: "Stays as in yard.yaml",
       foreign: "Not yours to change",
       unreadable: "Cannot be read",

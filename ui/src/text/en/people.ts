@@ -63,6 +63,13 @@ export const people = {
   why: "What may they do, and why",
   keys: "Their keys",
   groupsAdd: "Add a group",
+  self: {
+    title: "Give up your own administrator role?",
+    text: "You are signed out everywhere, and no longer reach people, connections, settings, the audit log, and what is not shared with you. Only another administrator can give the role back.",
+    go: "Give up the role",
+    deletion:
+      "This is your own account. You are signed out everywhere and cannot sign in again; your keys end at once. This cannot be undone.",
+  },
   deletion: {
     open: "Delete",
     title: (name: string) => `Delete ${name}?`,
@@ -111,8 +118,13 @@ export const people = {
     saved: (name: string) => `Group ${name} is saved`,
     deletion: {
       title: (name: string) => `Delete group ${name}?`,
-      text: "What was shared with it is no longer open to its members through it. This cannot be undone.",
+      text: "This cannot be undone.",
       members: (count: number) => `${plural(count, "member", "members")} will lose what it gives.`,
+      models: (count: number) =>
+        count
+          ? `${plural(count, "model is", "models are")} shared with it, and no longer open through it.`
+          : "No model is shared with it.",
+      unknown: "Models that are shared with it are no longer open through it.",
       below: (count: number, parent: string) =>
         parent
           ? `${plural(count, "group", "groups")} below it will be part of ${parent}.`
