@@ -14,6 +14,7 @@ export const playground = {
   beginAny: "Ask something. Speed and tokens stand below each answer.",
   absent: (model: string) =>
     `There is no model ${model} that you can use. It may have been deleted, or nobody shares it with you any more. Choose another one.`,
+  notUsable: (model: string) => `${model} cannot be used. Choose another model.`,
   suggestions: "Texts to begin with",
   messageHint: "Ask something",
   messageHintAll: "Ask all models",
