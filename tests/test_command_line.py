@@ -265,7 +265,7 @@ def test_a_connection_that_is_switched_off_is_not_asked(line):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("--kind", "openai", "--base-url", "ftp://x"), "it must start with http:// or https://"),
+        (("--kind", "openai", "--base-url", "ftp://x"), "The address cannot be used: it must start with http://"),
         (("--kind", "openai", "--base-url", "http://x", "--flavour", "ollama"), "flavour: must be one of"),
         (("--kind", "openai", "--base-url", "http://x", "--weight", "0"), "weight: "),
         (("--kind", "openai", "--base-url", "http://x", "--prefix-id", "a b"), "prefix_id: "),

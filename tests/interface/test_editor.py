@@ -16,6 +16,7 @@ from tests.interface.editor import (
     edit,
     field,
     fold_out,
+    label_of,
     made,
     person,
     save,
@@ -159,10 +160,14 @@ def test_ids_follow_names_until_one_is_written_and_a_taken_one_is_told_in_its_pl
         sign_in(page, EMAIL, PASSWORD)
         page.goto("/models/new?base=tiny-llama")
         expect(page.get_by_role("combobox", name="Base model")).to_have_value("tiny-llama")
+        expect(page.get_by_role("button", name=CREATE)).to_be_disabled()
+        field(page, "ID").fill("take n")
+        expect(page.get_by_text("An id has no spaces.")).to_be_visible()
         page.get_by_role("button", name=CREATE).click()
         expect(page.get_by_text("Give the model a name.")).to_be_visible()
         expect(field(page, "Name")).to_be_focused()
         field(page, "ID").fill("taken")
+        expect(page.get_by_text("An id has no spaces.")).to_have_count(0)
         field(page, "Name").fill("Something else")
         expect(field(page, "ID")).to_have_value("taken")
         page.get_by_role("button", name=CREATE).click()
@@ -190,13 +195,23 @@ def test_a_copy_begins_with_what_the_original_has_and_shares_nothing(page, house
     assert (row["name"], row["params"], row["access_control"]) == ("Original (Clone)", {"system": "Hello"}, {})
 
 
-def test_a_base_that_is_offline_stays(page, house):
+def test_a_base_that_is_offline_stays(browser, house):
     made(house, "orphan", base_model_id=OFFLINE)
-    edit(page, "orphan")
-    expect(page.get_by_text("offline", exact=True)).to_be_visible()
-    picture(page, "editor-offline-base")
-    field(page, "Description").fill("Waits for its base.")
-    save(page)
+    with opened(browser, house.url, expected=("status of 404",)) as page:
+        sign_in(page, EMAIL, PASSWORD)
+        edit(page, "orphan")
+        expect(page.get_by_text("offline", exact=True)).to_be_visible()
+        picture(page, "editor-offline-base")
+        page.get_by_role("tab", name="Effective request").click()
+        told = f"The base model {OFFLINE} is offline, so it cannot be asked."
+        expect(page.get_by_role("alert")).to_contain_text(told)
+        page.get_by_role("tab", name="Chat").click()
+        said = page.get_by_role("tabpanel").get_by_role("textbox")
+        said.fill("Hello")
+        said.press("Enter")
+        expect(page.get_by_role("alert")).to_contain_text(told)
+        field(page, "Description").fill("Waits for its base.")
+        save(page)
     row = stored(house, "orphan")
     assert (row["base_model_id"], row["meta"]["description"]) == (OFFLINE, "Waits for its base.")
 
@@ -256,6 +271,22 @@ def test_a_picture_is_cut_and_kept_and_an_svg_is_refused(page, house):
     page.get_by_role("button", name="Reset the picture").click()
     save(page)
     assert "profile_image_url" not in stored(house, "pictured")["meta"]
+
+
+def test_tags_that_are_pasted_are_taken_apart(page, house):
+    made(house, "tagged", meta={"tags": ["two"]})
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    edit(page, "tagged")
+    page.evaluate("navigator.clipboard.writeText('ne, two,two\\nthree ,, one')")
+    tags = page.get_by_role("combobox", name=label_of("Tags"))
+    tags.press_sequentially("o")
+    tags.press("Control+v")
+    for name in ("two", "one", "three"):
+        expect(page.get_by_role("button", name=f"Remove {name}", exact=True)).to_have_count(1)
+    tags.fill("four,five, four")
+    tags.press("Enter")
+    save(page)
+    assert [tag["name"] for tag in stored(house, "tagged")["meta"]["tags"]] == ["two", "one", "three", "four", "five"]
 
 
 def test_people_and_groups_get_the_rights_that_were_chosen(page, house):

@@ -1,6 +1,7 @@
 """Saving in the editor: what is asked before it is lost, two people at once, what follows, and the way back."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from tests.interface.browser import faults, opened, picture, sign_in
 from tests.interface.conftest import ADMINISTRATOR, EMAIL, PASSWORD
-from tests.interface.editor import SAVE, edit, field, fold_out, made, person, save, stored
+from tests.interface.editor import CREATE, SAVE, edit, field, fold_out, made, person, save, stored
 from tests.yard import Yard, run_yard
 
 
@@ -71,8 +72,11 @@ def test_two_people_who_save_the_same_model_lose_nothing(browser, house):
         assert house.admin.post("/api/v1/models/model/update", json=other).status_code == 200
         page.get_by_role("button", name=SAVE).click()
         dialog = page.get_by_role("dialog", name="Somebody else has saved this model")
-        expect(dialog).to_contain_text("params.temperature")
-        expect(dialog).to_contain_text("0.9")
+        expect(dialog).to_contain_text(re.compile(r"Saved by the built-in administrator, .*\d"))
+        for shown in ("Temperature", "Theirs Theirs", "0.9", "Description", "Yours Mine"):
+            expect(dialog).to_contain_text(shown)
+        expect(dialog).not_to_contain_text("params.")
+        expect(dialog).not_to_contain_text("Changed by both")
         assert faults(page) == []
         picture(page, "editor-conflict")
         dialog.get_by_role("button", name="Keep editing").click()
@@ -108,8 +112,8 @@ def test_history_compares_restores_and_forgets(page, house):
     expect(versions.get_by_role("button").first).to_contain_text("In force")
     versions.get_by_role("button", name="The first").click()
     changed = page.get_by_role("region", name="The first")
-    expect(changed).to_contain_text("params.temperature")
-    expect(changed.get_by_role("region", name="Changed lines of params.system")).to_contain_text("and a half")
+    expect(changed).to_contain_text("Temperature")
+    expect(changed.get_by_role("region", name="Changed lines of System prompt")).to_contain_text("and a half")
     expect(changed).to_contain_text("Now described")
     assert faults(page) == []
     picture(page, "editor-history")
@@ -151,7 +155,7 @@ def test_what_follows_is_seen_before_it_is_saved(page, house):
     page.get_by_role("tab", name="JSON").click()
     json.loads(page.get_by_role("region", name="What will be saved").inner_text())
     page.get_by_role("tab", name="Changes").click()
-    expect(page.get_by_text("params.max_tokens")).to_be_visible()
+    expect(page.get_by_role("tabpanel").get_by_text("Longest answer")).to_be_visible()
     assert faults(page) == []
     picture(page, "editor-changes")
     page.get_by_role("tab", name="Chat").click()
@@ -182,6 +186,57 @@ def test_a_server_that_fails_is_told_and_what_was_typed_stays(browser, house):
         picture(page, "editor-failed")
         save(page)
     assert stored(house, "unlucky")["meta"]["description"] == "Typed"
+
+
+def test_a_session_that_ends_while_saving_leads_back_to_save(browser, house):
+    made(house, "interrupted")
+    with opened(browser, house.url, expected=("status of 401",)) as page:
+        sign_in(page, EMAIL, PASSWORD)
+        edit(page, "interrupted")
+        field(page, "Description").fill("Typed")
+        page.context.clear_cookies()
+        page.get_by_role("button", name=SAVE).click()
+        dialog = page.get_by_role("dialog", name="You were signed out")
+        expect(dialog.get_by_label("E-mail")).to_have_value(EMAIL)
+        expect(dialog.get_by_label("Password")).to_be_focused()
+        assert faults(page) == []
+        page.keyboard.type(PASSWORD)
+        page.keyboard.press("Enter")
+        expect(dialog).to_have_count(0)
+        expect(page.get_by_role("button", name=SAVE)).to_be_focused()
+        expect(page.get_by_role("alert")).to_have_count(0)
+        page.keyboard.press("Enter")
+        expect(page.get_by_text("Saved", exact=True)).to_be_visible()
+    assert stored(house, "interrupted")["meta"]["description"] == "Typed"
+
+
+def test_a_model_that_is_deleted_meanwhile_is_restored_or_kept_as_a_new_one(browser, house):
+    made(house, "vanishing")
+    with opened(browser, house.url, expected=("status of 404",)) as page:
+        sign_in(page, EMAIL, PASSWORD)
+        edit(page, "vanishing")
+        field(page, "Description").fill("Typed")
+        assert house.admin.post("/api/v1/models/model/delete", json={"id": "vanishing"}).status_code == 200
+        page.get_by_role("button", name=SAVE).click()
+        told = page.get_by_role("alert")
+        expect(told).to_contain_text("Somebody has deleted this model.")
+        assert faults(page) == []
+        picture(page, "editor-deleted-meanwhile")
+        told.get_by_role("button", name="Restore and save").click()
+        expect(page.get_by_text("Saved", exact=True)).to_be_visible()
+        expect(told).to_have_count(0)
+        assert stored(house, "vanishing")["meta"]["description"] == "Typed"
+
+        field(page, "Description").fill("Typed again")
+        assert house.admin.post("/api/v1/models/model/delete", json={"id": "vanishing"}).status_code == 200
+        page.get_by_role("button", name=SAVE).click()
+        told.get_by_role("button", name="Keep as a new model").click()
+        field(page, "ID").fill("reborn")
+        save(page, CREATE)
+        expect(page).to_have_url(house.url + "/models/edit?id=reborn")
+        expect(field(page, "ID")).not_to_be_editable()
+        expect(field(page, "Description")).to_have_value("Typed again")
+    assert stored(house, "reborn")["meta"]["description"] == "Typed again"
 
 
 @pytest.fixture(scope="module")

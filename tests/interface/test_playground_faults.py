@@ -6,7 +6,7 @@ import time
 import pytest
 from playwright.sync_api import CDPSession, Page, expect
 
-from tests.interface.browser import faults, opened, picture, sign_in
+from tests.interface.browser import NARROW, faults, opened, picture, sign_in
 from tests.interface.conftest import EMAIL, PASSWORD
 from tests.interface.playground import ask, connect_models, until_done
 from tests.servers import Scripted
@@ -42,7 +42,7 @@ def test_what_came_of_a_broken_answer_stays(browser, models, model):
             picture(page, "playground-broken")
 
 
-REFUSED = [("rate-limited", "429"), ("nosuch", "404"), ("dead", "502"), ("html-502", "502"), ("error-500", "50")]
+REFUSED = [("rate-limited", "429"), ("dead", "502"), ("html-502", "502"), ("error-500", "50")]
 
 
 @pytest.mark.parametrize(("model", "status"), REFUSED)
@@ -64,6 +64,46 @@ def test_a_refused_call_is_told_and_the_page_goes_on(browser, models, model, sta
         ask(page, "still here")
         until_done(page)
         expect(page.locator("article[aria-busy]").last).to_contain_text("still here")
+
+
+def test_a_model_that_is_not_there_is_told_before_anything_is_asked(browser, models):
+    with opened(browser, models.url, size=NARROW) as page:
+        sign_in(page, EMAIL, PASSWORD)
+        page.goto("/playground?model=nosuch")
+        conversation = page.get_by_role("log")
+        expect(conversation).to_contain_text("There is no model nosuch that you can use.")
+        page.get_by_role("textbox", name="Message", exact=True).fill("hello")
+        expect(page.get_by_role("button", name="Send")).to_be_disabled()
+        assert faults(page) == []
+        picture(page, "playground-unknown-model")
+        page.get_by_role("combobox", name="Model 1").fill("ech")
+        page.get_by_role("option", name="echo", exact=True).click()
+        expect(conversation).to_contain_text("Ask echo something.")
+        page.get_by_role("button", name="Send").click()
+        until_done(page)
+
+
+def test_a_model_that_went_meanwhile_or_lost_its_base_is_told_in_words(browser, models):
+    long = "W" * 190
+    for form in (
+        {"id": "fleeting", "name": long, "base_model_id": "echo"},
+        {"id": "orphaned", "name": "Orphan", "base_model_id": "gone-model"},
+    ):
+        answer = models.admin.post("/api/v1/models/create", json={"meta": {}, "params": {}, **form})
+        assert answer.status_code == 200, answer.text
+    with opened(browser, models.url, size=NARROW, expected=("status of 404", "status of 503")) as page:
+        sign_in(page, EMAIL, PASSWORD)
+        page.goto("/playground?model=fleeting")
+        empty = page.get_by_text(f"Ask {long[:40]}… something.")
+        expect(empty).to_be_visible()
+        assert models.admin.post("/api/v1/models/model/delete", json={"id": "fleeting"}).status_code == 200
+        ask(page, "hello")
+        expect(page.get_by_role("alert")).to_contain_text("There is no model fleeting that you can use.")
+        page.goto("/playground?model=orphaned")
+        ask(page, "hello")
+        alert = page.get_by_role("alert")
+        expect(alert).to_contain_text("its base model is not offered by any connection")
+        expect(alert).not_to_contain_text("GET /v1/models")
 
 
 HOSTILE = """<script>window.ran = 1</script> <img src=x onerror="window.ran=2"> <svg onload="window.ran=3"></svg>
@@ -123,7 +163,6 @@ def test_a_session_that_ends_takes_nothing_of_what_was_said(browser, models):
         page.context.clear_cookies()
         ask(page, "after the end")
         dialog = page.get_by_role("dialog", name="You were signed out")
-        dialog.get_by_label("E-mail").fill(EMAIL)
         dialog.get_by_label("Password").fill(PASSWORD)
         dialog.get_by_role("button", name="Sign in").click()
         expect(dialog).to_have_count(0)

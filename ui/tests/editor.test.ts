@@ -1,8 +1,10 @@
 import { describe, expect, test } from "vitest";
 import type { Schemas } from "../src/api/client";
 import { Problem } from "../src/api/problem";
+import { bothSides } from "../src/pages/editor/both-sides";
 import { CENTRED, pulled, squareOf } from "../src/pages/editor/crop";
 import { cleaned, Draft, emptyFields, fieldsOf } from "../src/pages/editor/draft.svelte";
+import { fieldName } from "../src/pages/editor/field-names";
 import { idFrom } from "../src/pages/editor/naming";
 import { linesOf, loose, parameters, sentParameters, textOfLines } from "../src/pages/editor/parameters";
 import { faultsOf, missing, updateOf } from "../src/pages/editor/saving";
@@ -99,12 +101,68 @@ describe("a draft", () => {
   });
 
   test("says what is missing, and puts refusals in their place", () => {
-    expect(Object.keys(missing(emptyFields(), true))).toEqual(["name", "id", "base_model_id"]);
-    expect(missing(emptyFields({ name: "a", id: "a" }), false)).toEqual({});
+    expect(Object.keys(missing(emptyFields(), true, true))).toEqual(["name", "id", "base_model_id"]);
+    expect(missing(emptyFields({ name: "a", id: "a" }), false, true)).toEqual({});
+    const spaced = emptyFields({ name: "a", id: "a b/ü?", base_model_id: "tiny" });
+    expect(Object.keys(missing(spaced, true, true))).toEqual(["id"]);
+    expect(Object.keys(missing({ ...spaced, id: "a\u00a0b" }, true, true))).toEqual(["id"]);
+    expect(missing({ ...spaced, id: "org/model:tag.v1_ü?" }, true, true)).toEqual({});
+    expect(missing(spaced, true, false)).toEqual({});
+    expect(missing(spaced, false, true)).toEqual({});
     expect(faultsOf(new Problem(409, "taken"), true)).toEqual({ id: "taken" });
     expect(faultsOf(new Problem(400, "params.top_k cannot be 'x'"), false)).toHaveProperty(["params.top_k"]);
     expect(faultsOf(new Problem(500, "away"), false)).toEqual({});
   });
+});
+
+describe("a draft can be saved", () => {
+  test.each([
+    ["an empty form", emptyFields({ base_model_id: "tiny" }), false],
+    ["a copy", emptyFields({ id: "a", name: "A (Clone)", base_model_id: "tiny" }), true],
+    ["untouched settings of a base model", emptyFields({ id: "tiny", name: "tiny" }), false],
+  ])("%s", (_, fields, savable) => {
+    const draft = new Draft(fields, null);
+    expect(draft.savable).toBe(savable);
+    draft.fields.name = "B";
+    expect(draft.savable).toBe(true);
+  });
+
+  test("and becomes a model of its own when its row is gone", () => {
+    const draft = new Draft(fieldsOf(model()), model());
+    expect(draft.savable).toBe(false);
+    draft.separate();
+    expect([draft.exists, draft.version, draft.savable]).toEqual([false, null, true]);
+  });
+});
+
+describe("what two people changed", () => {
+  test("stands side by side by field", () => {
+    const opened = fieldsOf(model());
+    const theirs = { ...opened, name: "Theirs", params: { ...opened.params, temperature: 0.9 } };
+    const mine = { ...opened, params: { ...opened.params, temperature: 0.1, top_k: 5 } };
+    const temperature = "params.temperature";
+    expect(bothSides(opened, theirs, mine)).toEqual([
+      { field: "name", theirs: { field: "name", old: "Pirate", new: "Theirs" } },
+      {
+        field: temperature,
+        theirs: { field: temperature, old: 0.5, new: 0.9 },
+        mine: { field: temperature, old: 0.5, new: 0.1 },
+      },
+      { field: "params.top_k", mine: { field: "params.top_k", old: null, new: 5 } },
+    ]);
+  });
+
+  test.each([
+    ["name", "Name"],
+    ["params.system", "System prompt"],
+    ["params.top_k", "Top K"],
+    ["params.logit_bias.15", "Logit bias: 15"],
+    ["params.custom_params.cache.prompt", "Other parameters: cache.prompt"],
+    ["meta.capabilities.vision", "Capabilities: Vision"],
+    ["meta.capabilities.teleport", "Capabilities: teleport"],
+    ["meta.colour", "meta.colour"],
+    ["params.toString", "params.toString"],
+  ])("%s is called %s", (path, name) => expect(fieldName(path)).toBe(name));
 });
 
 describe("parameters", () => {

@@ -1,8 +1,10 @@
 import { spawnSync } from "node:child_process";
 import { beforeEach, describe, expect, it } from "vitest";
+import { Problem } from "$api/problem";
+import { inWords } from "$pages/playground/absent";
 import { keepDraft, keptDraft } from "$pages/playground/draft";
 import { fitting } from "$pages/playground/images";
-import { firstModel, joined, separated } from "$pages/playground/models";
+import { chatModels, firstModel, joined, listed, separated, shortened } from "$pages/playground/models";
 import { dollars, duration, pace, tokens } from "$pages/playground/numbers";
 import { defaults, parametersOf } from "$pages/playground/params";
 import { requestOf, type Request, type Said } from "$pages/playground/request";
@@ -208,6 +210,30 @@ describe("models", () => {
     expect(firstModel(models, "gone, b")).toBe("b");
     expect(firstModel(models, null)).toBe("a");
     expect(firstModel([], "b")).toBe("");
+  });
+
+  it("are found with and without :latest", () => {
+    const models = chatModels([{ id: "llama3:latest" }, { id: "mine" }]);
+    expect(["llama3", "llama3:latest", "llama3:8b"].map((id) => listed(models, id)?.id)).toEqual([
+      "llama3:latest",
+      "llama3:latest",
+      undefined,
+    ]);
+  });
+
+  it("have names that fit into a sentence", () => {
+    expect(shortened("Pirate")).toBe("Pirate");
+    expect(shortened("W".repeat(200))).toBe(`${"W".repeat(40)}…`);
+    expect(shortened("🏴".repeat(41))).toBe(`${"🏴".repeat(40)}…`);
+  });
+
+  it("that cannot be called are told in words of the page, but not what a backend says", () => {
+    const ours = "The model `x` does not exist or you have no access to it. `GET /v1/models` lists those you may use.";
+    expect(inWords(new Problem(404, ours, {}, "01"), () => "It is gone.")).toMatchObject({
+      ...{ message: "It is gone.", status: 404, requestId: "01" },
+    });
+    const theirs = new Problem(404, "model 'x' not found");
+    expect(inWords(theirs, () => "It is gone.")).toBe(theirs);
   });
 
   it("travel in the address whatever their names are", () => {

@@ -49,7 +49,7 @@ def _checked_url(url: str) -> str:
     try:
         parse_base_url(url)
     except ValueError as error:
-        raise Problem(Kind.MALFORMED, f"base_url: {error}.", param="base_url") from None
+        raise Problem(Kind.MALFORMED, f"base_url: The address cannot be used: {error}.", param="base_url") from None
     return url.strip().rstrip("/")
 
 

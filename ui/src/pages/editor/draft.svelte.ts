@@ -86,6 +86,11 @@ export class Draft {
     compared(this.saved as unknown as Record<string, unknown>, this.content as unknown as Record<string, unknown>),
   );
 
+  /** A copy can be saved as it is; of anything else something must have changed. */
+  get savable(): boolean {
+    return this.dirty || (!this.exists && this.isPreset && this.saved.name !== "");
+  }
+
   get isPreset(): boolean {
     return this.fields.base_model_id !== null;
   }
@@ -95,6 +100,12 @@ export class Draft {
     this.saved = cleaned(fieldsOf(model));
     this.version = model.version_id;
     this.exists = true;
+  }
+
+  /** What is on the form becomes a model of its own. */
+  separate(): void {
+    this.version = null;
+    this.exists = false;
   }
 
   replace(fields: Fields): void {

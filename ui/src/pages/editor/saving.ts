@@ -4,6 +4,7 @@ import type { Problem } from "$api/problem";
 import { canonical } from "$parts/changes";
 import { editor } from "$text/editor";
 import type { Draft, Fields } from "./draft.svelte";
+import { hasBlank } from "./naming";
 
 export function formOf(content: Fields, message: string): Schemas["ModelForm"] {
   // Only one of the two ways to say who may use it.
@@ -25,11 +26,12 @@ export function updateOf(draft: Draft, message: string): Schemas["ModelUpdate"] 
 }
 
 /** What is missing before anything need be sent, by field. */
-export function missing(fields: Fields, preset: boolean): Record<string, string> {
+export function missing(fields: Fields, preset: boolean, isNew: boolean): Record<string, string> {
   const found: Record<string, string> = {};
   if (!fields.name.trim()) found.name = editor.nameMissing;
   if (!fields.id) found.id = editor.idMissing;
-  else if (fields.id !== fields.id.trim()) found.id = editor.idSpaces;
+  // A base model and what was made long ago keep theirs.
+  else if (preset && isNew && hasBlank(fields.id)) found.id = editor.idSpaces;
   if (preset && !fields.base_model_id) found.base_model_id = editor.baseMissing;
   return found;
 }

@@ -1,6 +1,7 @@
 /** A conversation with one model: what was said, and the answer that is being given. */
 import { send } from "$api/client";
 import { Problem } from "$api/problem";
+import { inWords } from "./absent";
 import { message as messageOf } from "./answer";
 import { Message, type Kept } from "./message.svelte";
 import { Painter } from "./painter";
@@ -11,6 +12,8 @@ export interface Source {
   model: () => string;
   system: () => string;
   params: () => Record<string, unknown>;
+  /** What people are told when the model cannot be called. */
+  absent: () => string;
 }
 
 export class Conversation {
@@ -107,7 +110,7 @@ export class Conversation {
       await receive(request, call.signal, painter);
     } catch (error) {
       if (call.signal.aborted) message.stopped = true;
-      else message.problem = error instanceof Problem ? error : painter.brokeOff();
+      else message.problem = error instanceof Problem ? inWords(error, this.#source.absent) : painter.brokeOff();
     } finally {
       painter.finish();
       message.streaming = false;

@@ -36,6 +36,19 @@ function read({ id, name, info }: Listed): ChatModel {
   };
 }
 
+/** The entry of an id, which may be written without `:latest`, or with it. */
+export const listed = (models: readonly ChatModel[], id: string): ChatModel | undefined =>
+  models.find((model) => model.id === id) ??
+  models.find((model) => model.id === `${id}:latest` || `${model.id}:latest` === id);
+
+const MOST_LETTERS = 40;
+
+/** A name as it stands in a sentence. */
+export function shortened(name: string): string {
+  const letters = [...name];
+  return letters.length > MOST_LETTERS ? `${letters.slice(0, MOST_LETTERS).join("").trimEnd()}…` : name;
+}
+
 /** The model to begin with: the first of the defaults that there is, else the first of all. */
 export function firstModel(models: readonly ChatModel[], defaults: string | null | undefined): string {
   const wanted = (defaults ?? "").split(",").map((id) => id.trim());

@@ -4,21 +4,24 @@ import { Conversation, type Source } from "./conversation.svelte";
 export const MOST_PANES = 4;
 let panesMade = 0;
 
+type Shared = Omit<Source, "model" | "absent"> & { absent: (model: string) => string };
+
 export class Pane {
   readonly key = (panesMade += 1);
   model = $state("");
   readonly conversation: Conversation;
 
-  constructor(shared: Omit<Source, "model">) {
-    this.conversation = new Conversation({ ...shared, model: () => this.model });
+  constructor(shared: Shared) {
+    const own = { model: () => this.model, absent: () => shared.absent(this.model) };
+    this.conversation = new Conversation({ ...shared, ...own });
   }
 }
 
 export class Panes {
   all = $state<Pane[]>([]);
-  #shared: Omit<Source, "model">;
+  #shared: Shared;
 
-  constructor(shared: Omit<Source, "model">) {
+  constructor(shared: Shared) {
     this.#shared = shared;
   }
 

@@ -12,6 +12,9 @@ export const playground = {
   message: "Message",
   begin: (model: string) => `Ask ${model} something. Its speed and its tokens stand below each answer.`,
   beginAny: "Ask something. Speed and tokens stand below each answer.",
+  absent: (model: string) =>
+    `There is no model ${model} that you can use. It may have been deleted, or nobody shares it with you any more. Choose another one.`,
+  notUsable: (model: string) => `${model} cannot be used. Choose another model.`,
   suggestions: "Texts to begin with",
   messageHint: "Ask something",
   messageHintAll: "Ask all models",
