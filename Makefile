@@ -24,7 +24,7 @@ test: $(VENV)/.tested $(INTERFACE) ## Install all that the tests need, then lint
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(NPM) run --silent check && $(NPM) run --silent test
+	@$(NPM) run --silent formatted && $(NPM) run --silent check && $(NPM) run --silent test
 	@$(BIN)/pytest -n 2 --dist loadfile
 
 check: $(VENV)/.tested $(INTERFACE) ## The quick part of the tests: lint, types, floors, unit tests
