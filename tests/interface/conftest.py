@@ -14,9 +14,11 @@ PASSWORD = "correct horse battery staple"
 ADMINISTRATOR = {"MODELYARD_ADMIN_EMAIL": EMAIL, "MODELYARD_ADMIN_PASSWORD": PASSWORD}
 
 
-@pytest.fixture(scope="session")
+# Not for the whole session: while it runs, Playwright keeps an event loop in this thread, beside which tests of other files
+# could run none.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One Chromium for all tests of a process; every page has a profile of its own."""
+    """One Chromium for the tests of a file; every page has a profile of its own."""
     expect.set_options(timeout=DEADLINE_MS)  # on a busy machine a page may take longer than Playwright's five seconds
     with sync_playwright() as playwright:
         running = launch(playwright)

@@ -1,0 +1,1 @@
+"""The web interface, driven in a real browser in front of a real server."""
