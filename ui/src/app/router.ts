@@ -1,7 +1,6 @@
 /** Addresses and the page behind each. A page is loaded when it is first opened. Ids travel in the query (`?id=`), because
  * those of models contain slashes. */
 import { blockNavigation, createRouter } from "sv-router";
-import { arrived } from "./scroll";
 import { session } from "./session.svelte";
 import SignOut from "./SignOut.svelte";
 
@@ -36,7 +35,6 @@ export const { p, navigate, isActive, route, preload } = createRouter({
   "/reference": () => import("$pages/reference/Reference.svelte"),
   "/signout": SignOut,
   "*": () => import("./NotFound.svelte"),
-  hooks: { afterLoad: arrived },
 });
 
 // The router notices steps back through the history only while something might block them; unless it does so always, a page
