@@ -33,8 +33,8 @@ def test_the_palette_finds_pages_models_people_and_actions(page):
 
 
 def test_keys_go_to_pages_and_are_listed(page):
-    page.keyboard.press("g")
-    page.keyboard.press("m")
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    page.keyboard.type("gm")
     expect(page.get_by_role("heading", name="Models", level=1)).to_be_visible()
     page.keyboard.press("?")
     expect(page.get_by_role("dialog", name="Keyboard shortcuts")).to_be_visible()
