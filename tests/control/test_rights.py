@@ -151,7 +151,7 @@ def test_people_ask_about_themselves_only_and_learn_of_no_model_that_they_may_no
 
 
 def model(readers: Readers, owner: str | None = None, **fields: object) -> Model:
-    return Model(id="m", name="m", owner_id=owner, readers=readers, entry=b"", **fields)  # type: ignore[arg-type]
+    return Model(id="m", name="m", owner_id=owner, readers=readers, entry=b"", **fields)  # type: ignore[arg-type]  # fields of any kind
 
 
 EVERY_READERS = [
