@@ -1,6 +1,7 @@
 """The same product on PostgreSQL."""
 
 import json
+import time
 
 import pytest
 
@@ -147,10 +148,10 @@ def test_a_backend_cannot_poison_the_ledger(postgres, data_dir, poison):
         yard.admin.post("/v1/chat/completions", json={**ASK, "model": name})
         backend.answer["usage"] = {"prompt_tokens": 3, "completion_tokens": 3}
         assert yard.admin.post("/v1/chat/completions", json={**ASK, "model": "good"}).status_code == 200
-        for _ in range(50):
-            found = yard.wait_for_calls(1, 1).get("ok", {"calls": 0})
-            if found["calls"] or "ledger cannot be written" in yard.output():
-                break
+        deadline = time.monotonic() + 50
+        while "good" not in yard.usage() and "ledger cannot be written" not in yard.output():
+            assert time.monotonic() < deadline, yard.usage()
+            time.sleep(0.05)
         assert "ledger cannot be written" not in yard.output()
         assert yard.usage()["good"]["calls"] == 1
 
