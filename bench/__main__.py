@@ -13,6 +13,7 @@ from pathlib import Path
 
 from bench import load, sections
 from bench.catalogue import catalogue
+from bench.interface import interface
 from bench.processes import LOAD_CORE, PINNED, ROOT, Failed
 from bench.report import markdown
 from bench.sections import Plan, Results, say
@@ -29,9 +30,10 @@ SECTIONS: dict[str, Callable[[Plan, Results], None]] = {
     "hub-streams": sections.translated_streams,
     "delta": sections.translated_deltas,
     "catalogue": catalogue,
+    "interface": interface,
 }
 # These measure the hub's variants, or none at all.
-OF_THE_HUB = {"hub", "hub-streams", "delta", "catalogue"}
+OF_THE_HUB = {"hub", "hub-streams", "delta", "catalogue", "interface"}
 
 
 def main() -> int:

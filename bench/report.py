@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from bench import bodies, governed, large_catalogue, streams
+from bench import bodies, governed, interface, large_catalogue, streams
 from bench.catalogue import CHANGE, LATER, SEARCH
 from bench.circumstances import circumstances, processor
 from bench.sections import (
@@ -38,7 +38,7 @@ def markdown(results: Results, plan: Plan, command: str, seconds: float) -> str:
     if measured:
         lines += ["## Must reach", "", *table(["Target", "Wanted", "Measured", "Reached"], [t.row() for t in measured])]
         lines += ["", f"Modelyard is `{MODELYARD}` here: its own upstream client, one worker, everything on.", ""]
-    for section in (_requests, _latency, _streams, _starts, _models, _growth, _hub, _hub_streams, _deltas, _catalogue):
+    for section in SECTIONS:
         part = section(results, plan)
         lines += [*part, ""] if part else []
     if results.problems:
@@ -114,6 +114,22 @@ def _targets(results: Results) -> list[Target]:
         Target("A page of 10,000 models with search, tag and access, p95", 30, "ms", _p95(results, SEARCH), digits=1),
         Target("`GET /api/models` after the first, p95", 10, "ms", _p95(results, LATER), digits=1),
         Target("A change until it is in force, p95", 150, "ms", _p95(results, CHANGE), digits=0),
+        Target("First load of the interface, scripts", 100, "kB", interface.largest_visit(results), digits=0),
+        Target("A page of the interface until it answers a key", 1000, "ms", interface.slowest_page(results), digits=0),
+        Target(
+            f"Longest task, {interface.SCROLLING}",
+            50,
+            "ms",
+            interface.longest_task(results, interface.SCROLLING),
+            digits=0,
+        ),
+        Target(
+            f"Longest task, {interface.STREAMING}",
+            50,
+            "ms",
+            interface.longest_task(results, interface.STREAMING),
+            digits=0,
+        ),
     ]
 
 
@@ -351,3 +367,9 @@ def _catalogue(results: Results, plan: Plan) -> list[str]:
         " it says otherwise, at 1 connection."
     )
     return ["## Large catalogue", "", *table(["Call", "calls", "p50, ms", "p95, ms"], rows), "", note]
+
+
+SECTIONS = (
+    *(_requests, _latency, _streams, _starts, _models, _growth, _hub, _hub_streams, _deltas, _catalogue),
+    interface.section,
+)

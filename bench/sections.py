@@ -106,6 +106,27 @@ class Timed:
     p95_ms: float
 
 
+@dataclass(frozen=True)
+class Visit:
+    """A browser that was never here goes to a page of the interface. Times since the start of the navigation."""
+
+    address: str
+    scripts_kilobytes: float  # compressed by gzip
+    shown_ms: float  # the page's title is there
+    answered_ms: float  # a key that was pressed then has been answered
+
+
+@dataclass(frozen=True)
+class PageWork:
+    """What the main thread of a page did meanwhile."""
+
+    name: str
+    longest_ms: float  # a task by the clock
+    longest_cpu_ms: float  # a task by what it took of the processor
+    over: int  # tasks over 50 ms by the clock
+    busy: float  # part of the time
+
+
 @dataclass
 class Plan:
     """What was asked for. `hub` are the variants of the translation hub's own measurements."""
@@ -131,6 +152,8 @@ class Results:
     hub_streams: dict[str, dict[int, Ladder]] = field(default_factory=dict)
     deltas: list[Delta] = field(default_factory=list)
     catalogue: list[Timed] = field(default_factory=list)
+    visits: list[Visit] = field(default_factory=list)
+    page_work: list[PageWork] = field(default_factory=list)
     # What could not be measured, and why; each once, in the order met.
     problems: dict[str, None] = field(default_factory=dict)
 

@@ -12,21 +12,19 @@ export type Schemas = components["schemas"];
 const problems: Middleware = {
   async onResponse({ response }) {
     if (response.ok) return undefined;
-    const text = await response.text();
-    throw refused(response, parsed(text));
+    throw await refused(response);
   },
   onError({ error }) {
-    if (error instanceof Problem || (error instanceof DOMException && error.name === "AbortError")) return undefined;
-    return new Problem(0, general.problem.noAnswer);
+    return error instanceof Problem || isAbort(error) ? undefined : new Problem(0, general.problem.noAnswer);
   },
 };
 
 export const api = createClient<paths>({ baseUrl: root, fetch: (request) => fetch(request) });
 api.use(problems);
 
-/** The body of a call that must have one: `await body(api.GET("/api/v1/keys"))`. */
+/** The body of a call that must have one: `await body(api.GET("/api/v1/keys"))`. Raises Problem. */
 export async function body<T>(call: Promise<{ data?: T }>): Promise<T> {
-  return (await call).data as T;
+  return (await read(call)).data as T;
 }
 
 /** A request outside the management API: model calls, lists, downloads. Raises Problem. */
@@ -35,25 +33,33 @@ export async function send(path: string, init?: RequestInit): Promise<Response> 
   try {
     response = await fetch(root + path, init);
   } catch (error) {
-    if (error instanceof DOMException && error.name === "AbortError") throw error;
-    throw new Problem(0, general.problem.noAnswer);
+    throw isAbort(error) ? error : new Problem(0, general.problem.noAnswer);
   }
-  if (!response.ok) throw refused(response, parsed(await response.text()));
+  if (!response.ok) throw await refused(response);
   return response;
 }
 
-function refused(response: Response, told: unknown): Problem {
+/** What `send` brought, as JSON. Raises Problem. */
+export async function json<T>(path: string, init?: RequestInit): Promise<T> {
+  const response = await send(path, init);
+  return read(response.json() as Promise<T>);
+}
+
+/** An answer that breaks off, or is not what was asked for: the server may well have done what it was asked to do. */
+async function read<T>(answer: Promise<T>): Promise<T> {
+  try {
+    return await answer;
+  } catch (error) {
+    throw error instanceof Problem || isAbort(error) ? error : new Problem(0, general.problem.brokenAnswer);
+  }
+}
+
+const isAbort = (error: unknown): boolean => error instanceof DOMException && error.name === "AbortError";
+
+async function refused(response: Response): Promise<Problem> {
   // The sign-in form answers 401 itself; any other means that the session has ended.
   const ended = response.status === 401 && !response.url.endsWith("/auths/signin");
   if (ended) session.ended();
-  const problem = problemOf(response, told);
+  const problem = problemOf(response, await response.text().catch(() => ""));
   return ended ? new Problem(401, general.problem.signedOut, {}, problem.requestId) : problem;
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return text;
-  }
 }

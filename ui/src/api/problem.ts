@@ -1,4 +1,5 @@
 /** Why a request did not succeed, as one kind of error for every page. */
+import { general } from "$text/general";
 
 /** What a fault of one field of a form looks like in a 422 answer of the management API. */
 interface FieldFault {
@@ -32,13 +33,17 @@ export class Problem extends Error {
   }
 }
 
-/** The problem that an answer tells of, in whichever dialect it was refused. */
-export function problemOf(response: Response, body: unknown): Problem {
+// A sentence of ours is shorter; a page of a reverse proxy is longer.
+const LONGEST_PLAIN = 500;
+
+/** The problem that an answer tells of, in whichever dialect it was refused. `text` is its body. */
+export function problemOf(response: Response, text: string): Problem {
   const requestId = response.headers.get("x-request-id");
+  const body = parsed(text);
   const fields: Record<string, string> = {};
-  let message = response.statusText || `HTTP ${response.status}`;
-  const detail = told(body);
-  if (typeof detail === "string") message = detail;
+  let message = general.problem.refused(response.status);
+  const detail = body === undefined ? plain(response, text) : told(body);
+  if (typeof detail === "string" && detail) message = detail;
   else if (Array.isArray(detail)) {
     for (const fault of detail as FieldFault[]) {
       const name = (fault.loc ?? []).filter((part) => part !== "body" && part !== "query").join(".");
@@ -48,11 +53,25 @@ export function problemOf(response: Response, body: unknown): Problem {
       .map(([name, fault]) => (name ? `${name}: ${fault}` : fault))
       .join("; ");
   }
-  return new Problem(response.status, message, fields, requestId, body);
+  return new Problem(response.status, message, fields, requestId, body ?? text);
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined;
+  }
+}
+
+/** A sentence. The HTML of what stands between is none. */
+function plain(response: Response, text: string): string {
+  const isPlain = response.headers.get("content-type")?.startsWith("text/plain") ?? false;
+  return isPlain && text.length <= LONGEST_PLAIN ? text : "";
 }
 
 function told(body: unknown): unknown {
-  if (typeof body === "string" && body) return body;
+  if (typeof body === "string") return body;
   if (typeof body !== "object" || body === null) return undefined;
   const { detail, error } = body as { detail?: unknown; error?: unknown };
   if (detail !== undefined) return detail;

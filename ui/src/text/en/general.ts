@@ -47,6 +47,13 @@ export const general = {
     status: (status: number) => (status ? `HTTP ${status}` : "No answer"),
     signedOut: "You were signed out before this was done. Sign in and try again.",
     noAnswer: "The server did not answer. It may be starting again, or the network is away.",
+    refused: (status: number) =>
+      status >= 500
+        ? `The server, or what stands in front of it, failed (${status}). Try again in a moment.`
+        : status === 413
+          ? "That is larger than the server, or what stands in front of it, accepts."
+          : `The request was refused (${status}).`,
+    brokenAnswer: "The server's answer broke off. What you asked for may have been done: look before you try again.",
     nothingLost: "Nothing was changed.",
     notFoundTitle: "There is no such page",
     notFoundText: "The address may be old, or mistyped.",
