@@ -6,8 +6,8 @@ export const overview = {
     good: (count: number) => (count === 1 ? "The connection answers." : `All ${count} connections answer.`),
     bad: (down: number, count: number) =>
       count === 1
-        ? "The connection does not answer."
-        : `${down} of ${count} connections ${down === 1 ? "does" : "do"} not answer.`,
+        ? "The connection is down."
+        : `${down} of ${count} connections ${down === 1 ? "is" : "are"} down.`,
     waiting: "Connections are being asked for their models.",
     off: "Every connection is switched off.",
   },
@@ -87,17 +87,17 @@ export const overview = {
     all: "The whole log",
     actions: {
       "audit.began": "began the log",
-      "connection.created": "made a connection",
+      "connection.created": "added a connection",
       "connection.updated": "changed a connection",
       "connection.deleted": "deleted a connection",
-      "group.created": "made a group",
+      "group.created": "created a group",
       "group.updated": "changed a group",
       "group.deleted": "deleted a group",
-      "key.created": "made a key",
+      "key.created": "created a key",
       "key.updated": "changed a key",
       "key.rotated": "rotated a key",
       "key.revoked": "revoked a key",
-      "model.created": "made a model",
+      "model.created": "created a model",
       "model.updated": "changed a model",
       "model.deleted": "deleted a model",
       "model.restored": "brought a model back",
@@ -106,8 +106,8 @@ export const overview = {
       "model.version_deleted": "removed a version of a model",
       "session.ended": "ended a session",
       "settings.updated": "changed settings",
-      "setup.link_made": "made a setup link",
-      "user.created": "made an account",
+      "setup.link_made": "created a setup link",
+      "user.created": "created an account",
       "user.updated": "changed an account",
       "user.deleted": "deleted an account",
       "user.signed_in": "signed in",
