@@ -82,8 +82,8 @@ def furnish(yard: Yard, engine: Engine, upstream: Scripted) -> None:
             "/v1/chat/completions",
             json={"model": model, "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 20},
         )
-    _change(yard, "code/review", "The same change should get the same review", temperature=0.2)
-    _change(yard, "data/sql", "Queries are exact, so leave no room", temperature=0.1, max_tokens=400)
+    _change(yard, "code/review", "Same change, same review", temperature=0.2)
+    _change(yard, "data/sql", "Exact, and longer queries", temperature=0.1, max_tokens=400)
 
 
 def _change(yard: Yard, model_id: str, message: str, **params: Any) -> None:

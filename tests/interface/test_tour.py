@@ -115,7 +115,7 @@ def test_lists_begin_below_the_title_and_controls_are_of_one_height(browser, yar
 def ask(page: Page) -> None:
     """Both models at once; each has its figures below its answer."""
     question = (
-        "## What is a base model?\n\n- It comes from a **connection**.\n- A *preset* stands on it.\n\n`modelyard chat`"
+        "## What is a base model?\n\n- It comes from a **connection**.\n- A *preset* builds on it.\n\n`modelyard chat`"
     )
     box = page.get_by_role("textbox").last
     box.fill(question)

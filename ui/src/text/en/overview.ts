@@ -5,9 +5,7 @@ export const overview = {
     none: "Nothing is connected yet.",
     good: (count: number) => (count === 1 ? "The connection answers." : `All ${count} connections answer.`),
     bad: (down: number, count: number) =>
-      count === 1
-        ? "The connection is down."
-        : `${down} of ${count} connections ${down === 1 ? "is" : "are"} down.`,
+      count === 1 ? "The connection is down." : `${down} of ${count} connections ${down === 1 ? "is" : "are"} down.`,
     waiting: "Connections are being asked for their models.",
     off: "Every connection is switched off.",
   },
