@@ -9,7 +9,7 @@ NPM := scripts/npm $(VENV)
 INTERFACE := src/modelyard/api/static/interface/index.html
 INTERFACE_SOURCES := $(shell find ui/src ui/public -type f) $(wildcard ui/*.ts ui/*.js ui/*.json ui/*.html)
 
-.PHONY: help install run test check format client pictures bench clean
+.PHONY: help install run engine test check format client pictures bench clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -18,6 +18,10 @@ install: $(VENV)/.installed $(INTERFACE) ## Install into .venv of this folder, a
 
 run: $(VENV)/.installed $(INTERFACE) ## Install if needed, then serve on http://127.0.0.1:8484
 	@exec $(BIN)/modelyard serve
+
+engine: $(VENV)/.uv ## Serve a tiny random model with llama.cpp on port 8080, to try things out
+	@$(BIN)/uv sync --quiet --frozen --inexact --no-default-groups --group engine --extra postgres
+	@exec $(BIN)/python tests/engine.py --port 8080
 
 test: $(VENV)/.tested $(INTERFACE) ## Install all that the tests need, then lint, types, floors and tests
 	@$(BIN)/ruff check .
@@ -35,11 +39,11 @@ format: $(VENV)/.tested ui/node_modules/.installed ## Format the code
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 	@$(NPM) run --silent format
 
-client: $(VENV)/.tested ui/node_modules/.installed ## Make the interface's typed client anew from the OpenAPI document
+client: $(VENV)/.tested ui/node_modules/.installed ## Make the interface's typed client again from the OpenAPI document
 	@$(BIN)/python scripts/openapi-document > ui/openapi.json
 	@$(NPM) run --silent client
 
-pictures: $(VENV)/.tested $(INTERFACE) ## Make the pictures of the documentation anew
+pictures: $(VENV)/.tested $(INTERFACE) ## Make the pictures of the documentation again
 	@$(BIN)/pytest -q -n 2 tests/interface/test_tour.py -k seen
 	@mkdir -p docs/pictures && grep -oh 'pictures/[a-z-]*\.png' docs/interface.md | sort -u | xargs -I{} cp build/{} docs/{}
 

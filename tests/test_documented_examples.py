@@ -85,7 +85,7 @@ def test_the_tour_of_the_models_api(engine, tmp_path):
     assert "HTTP/1.1 200" in answers[-2] and "etag: " in answers[-2]
 
 
-def test_the_tour_names_every_row_of_the_specification():
+def test_the_tour_names_every_kind_of_request():
     tour = (ROOT / "docs/api-tour.md").read_text(encoding="utf-8")
     for path in (
         "list", "base", "tags", "create", "model", "model/profile/image", "model/toggle", "model/update", "model/delete",

@@ -77,16 +77,16 @@ class Settings(BaseModel):
     )  # fmt: skip
     secret_key: str | None = Field(
         None, alias="MODELYARD_SECRET_KEY", min_length=32, repr=False,
-        description="Seals stored credentials and keys the digests of API keys. Made and kept in the data directory "
-        "when absent. `new,old` rotates the seal (and ends all keys and sessions).",
+        description="Encrypts stored credentials and keys the digests of API keys. Created in the data directory when "
+        "absent. `new,old` rotates the encryption (and ends all keys and sessions).",
         examples=["at least 32 random characters"],
     )  # fmt: skip
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", alias="MODELYARD_LOG_LEVEL", description="Least level that is logged.", examples=["warning"]
+        "info", alias="MODELYARD_LOG_LEVEL", description="Lowest level to log.", examples=["warning"]
     )
 
     admin_email: str | None = Field(
-        None, alias="MODELYARD_ADMIN_EMAIL", description="First administrator, made at start with the password below.",
+        None, alias="MODELYARD_ADMIN_EMAIL", description="First administrator, created at start with the password below.",
         examples=["you@example.com"],
     )  # fmt: skip
     admin_password: str | None = Field(
@@ -129,7 +129,7 @@ class Settings(BaseModel):
     )  # fmt: skip
     allowed_hosts: Commas = Field(
         [], alias="MODELYARD_ALLOWED_HOSTS", examples=["models.example.com"],
-        description="Host names that are answered. Default: the local names on a loopback address, else any.",
+        description="Host names that the server answers to. Default: local names on a loopback address, otherwise every name.",
     )  # fmt: skip
     max_body_bytes: int = Field(
         32 * 1024 * 1024, ge=1024, alias="MODELYARD_MAX_BODY_BYTES", description="Largest request body.",
@@ -170,7 +170,7 @@ class Settings(BaseModel):
         description="Tried before the first byte when every backend of the asked model failed, if the caller may use it.",
     )  # fmt: skip
     max_concurrent_requests: int | None = Field(
-        None, ge=1, alias="MAX_CONCURRENT_REQUESTS", description="Calls at once over the whole system.", examples=["10"]
+        None, ge=1, alias="MAX_CONCURRENT_REQUESTS", description="Most calls at the same time.", examples=["10"]
     )
     bypass_model_access_control: bool = Field(
         False, alias="BYPASS_MODEL_ACCESS_CONTROL", examples=["true"],
@@ -183,7 +183,7 @@ class Settings(BaseModel):
     )  # fmt: skip
     default_models: Commas = Field(
         [], alias="DEFAULT_MODELS", examples=["llama3.2,gpt-5"],
-        description="Models that clients choose at first. Can be changed while the server runs, as the next ones.",
+        description="Models preselected in clients. A starting value, as the next ones: a saved one takes precedence.",
     )  # fmt: skip
     pinned_models: Commas = Field(
         [], alias="DEFAULT_PINNED_MODELS", description="Models that clients show on top.", examples=["llama3.2"]
@@ -198,17 +198,17 @@ class Settings(BaseModel):
     )  # fmt: skip
     user_permissions: dict[str, bool] = Field(
         {}, alias="USER_PERMISSIONS_*", examples=["true"],
-        description="What approved users may do beside calling models: docs/people.md has every name and default.",
+        description="What approved users may do besides calling models: docs/people.md has every name and default.",
     )  # fmt: skip
     enable_signup: bool = Field(
         False,
         alias="ENABLE_SIGNUP",
-        description="Anybody who reaches the server may make an account.",
+        description="Anyone who can reach the server can create an account.",
         examples=["true"],
     )
     default_user_role: Literal["pending", "user"] = Field(
         "pending", alias="DEFAULT_USER_ROLE", examples=["user"],
-        description="Role of an account that somebody made for themselves; `pending` waits for an administrator.",
+        description="Role of an account that somebody created for themselves; `pending` waits for an administrator.",
     )  # fmt: skip
     default_group_id: str | None = Field(
         None, alias="DEFAULT_GROUP_ID", description="Id of a group that such an account is put into.", examples=["..."]
@@ -223,7 +223,7 @@ class Settings(BaseModel):
     )  # fmt: skip
     preset_wins: bool = Field(
         False, alias="MODELYARD_PRESET_WINS", examples=["true"],
-        description="A preset's parameters win over those of the request (the old order).",
+        description="A preset's parameters take precedence over those of the request.",
     )  # fmt: skip
     metrics_port: Port | None = Field(
         None,
@@ -243,7 +243,7 @@ class Settings(BaseModel):
         None, alias="OLLAMA_BASE_URL", description="An Ollama host.", examples=["http://127.0.0.1:11434"]
     )
     ollama_base_urls: Semicolons = Field(
-        [], alias="OLLAMA_BASE_URLS", description="Several Ollama hosts, `;` between.",
+        [], alias="OLLAMA_BASE_URLS", description="Several Ollama hosts, separated by `;`.",
         examples=["http://gpu1:11434;http://gpu2:11434"],
     )  # fmt: skip
     enable_openai: bool | None = Field(
@@ -255,14 +255,14 @@ class Settings(BaseModel):
         examples=["https://api.openai.com/v1"],
     )  # fmt: skip
     openai_api_base_urls: Semicolons = Field(
-        [], alias="OPENAI_API_BASE_URLS", description="Several OpenAI-compatible servers, `;` between.",
+        [], alias="OPENAI_API_BASE_URLS", description="Several OpenAI-compatible servers, separated by `;`.",
         examples=["https://api.openai.com/v1;http://127.0.0.1:8000/v1"],
     )  # fmt: skip
     openai_api_key: str | None = Field(
-        None, alias="OPENAI_API_KEY", repr=False, description="Key of the one server.", examples=["sk-..."]
+        None, alias="OPENAI_API_KEY", repr=False, description="Key for the one server.", examples=["sk-..."]
     )
     openai_api_keys: Semicolons = Field(
-        [], alias="OPENAI_API_KEYS", repr=False, description="Keys of the several servers, in their order.",
+        [], alias="OPENAI_API_KEYS", repr=False, description="Keys for those servers, in the same order.",
         examples=["sk-...;sk-..."],
     )  # fmt: skip
     openai_numbered_keys: list[str] = Field(
@@ -270,7 +270,7 @@ class Settings(BaseModel):
         description="`OPENAI_API_KEY_1`, `_2` ...: several keys of the first server, used in turn.",
     )  # fmt: skip
     enable_anthropic: bool | None = Field(
-        None, alias="ENABLE_ANTHROPIC", description="`false` leaves Anthropic unconnected although a key is set.",
+        None, alias="ENABLE_ANTHROPIC", description="`true` connects Anthropic, `false` does not although a key is set.",
         examples=["false"],
     )  # fmt: skip
     anthropic_api_key: str | None = Field(

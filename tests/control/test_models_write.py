@@ -34,7 +34,7 @@ def post(client: httpx2.Client, path: str, **body: Any) -> httpx2.Response:
 # What clients send and expect
 
 
-def test_a_row_has_the_fields_of_the_specification_and_the_additional_ones(yard: Yard) -> None:
+def test_a_row_has_the_fields_that_clients_know_and_the_additional_ones(yard: Yard) -> None:
     made = make(yard.admin, "fields", params={"temperature": 0.5}, meta={"description": "d"}, access_control=None)
     assert made.keys() == {
         "id", "user_id", "base_model_id", "name", "params", "meta", "access_control", "access_grants", "is_active",
@@ -76,7 +76,7 @@ def test_a_row_has_the_fields_of_the_specification_and_the_additional_ones(yard:
         ),
     ],
 )
-def test_access_given_on_create_comes_back_in_the_form_of_the_specification(yard: Yard, given: Any, shown: Any) -> None:
+def test_access_given_on_create_comes_back_in_the_form_that_clients_know(yard: Yard, given: Any, shown: Any) -> None:
     made = make(yard.admin, "access", **given)
     assert made["access_control"] == shown
     assert read(yard.admin, "access")["access_control"] == shown

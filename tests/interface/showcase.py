@@ -24,7 +24,7 @@ PRESETS = (
     ("data/sql", "SQL from a question", "Writes one query for our reporting schema.", ["code", "data"], True),
     ("legal/clauses", "Contract clauses", "Lists obligations and dates.", ["legal"], True),
     ("arabic/assistant", "مساعد الكتابة", "يكتب رسائل قصيرة وواضحة.", ["writing"], True),
-    ("ops/incident", "Incident notes from a very long and rather detailed log that nobody wants to read at night",
+    ("ops/incident", "Incident notes with a timeline, the cause as far as it is known, and the next step for each team",
      "A timeline, the cause as far as known, what to do next.", ["ops"], True),
 )  # fmt: skip
 PEOPLE = (
@@ -49,6 +49,7 @@ def furnish(yard: Yard, engine: Engine, upstream: Scripted) -> None:
     yard.connect(
         "Cloud", upstream.base_url, prefix_id="cloud", connection_type="external", api_keys=["sk-cloud-0123456789"]
     )
+    yard.connect("Studio", upstream.root, kind="ollama", prefix_id="studio", model_ids=["thinking"], tags=["gpu"])
     yard.connect("Attic", f"http://127.0.0.1:{free_port()}", kind="ollama", prefix_id="attic")
     users = {email: _person(yard, email, role) for email, role in PEOPLE}
     groups = {name: _posted(yard, "/api/v1/groups/create", name=name, description=text) for name, text in GROUPS}
@@ -66,7 +67,7 @@ def furnish(yard: Yard, engine: Engine, upstream: Scripted) -> None:
                   "suggestion_prompts": [{"title": ["Explain", "this sentence"], "content": "Explain this sentence: "}]},
             params={"system": f"You are {name}. Today is {{{{CURRENT_DATE}}}}.", "temperature": 0.7, "max_tokens": 200},
             access_control={"read": {"group_ids": [group], "user_ids": []}, "write": {"group_ids": [], "user_ids": []}},
-            is_active=active,
+            is_active=active, commit_message="First version",
         )  # fmt: skip
     _posted(yard, "/api/v1/keys", name="laptop", limits={"rpm": 60, "concurrency": 2})
     _posted(
@@ -76,12 +77,20 @@ def furnish(yard: Yard, engine: Engine, upstream: Scripted) -> None:
         user_id=users["research@example.com"]["id"],
         models=["research/reader"],
     )
-    for model in ("tiny-llama", "support/first-line", "support/first-line", "code/review", "cloud.echo"):
+    for model in ("tiny-llama", "support/first-line", "support/first-line", "code/review", "studio.thinking"):
         yard.admin.post(
             "/v1/chat/completions",
             json={"model": model, "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 20},
         )
-    _posted(yard, "/api/v1/models/model/update", id="code/review", name="Code review", params={"temperature": 0.2})
+    _change(yard, "code/review", "Same change, same review", temperature=0.2)
+    _change(yard, "data/sql", "Exact, and longer queries", temperature=0.1, max_tokens=400)
+
+
+def _change(yard: Yard, model_id: str, message: str, **params: Any) -> None:
+    row = yard.admin.get("/api/v1/models/model", params={"id": model_id}).json()
+    _posted(
+        yard, "/api/v1/models/model/update", id=model_id, params={**row["params"], **params}, commit_message=message
+    )
 
 
 def _person(yard: Yard, email: str, role: str) -> dict[str, Any]:

@@ -123,7 +123,7 @@ def test_settings_and_those_who_are_no_person_have_names(browser, filled):
         expect(page.get_by_role("row", name="Newcomer")).to_contain_text("Sign-up page")
         page.goto("/overview")
         changes = page.get_by_role("region", name="Recent changes")
-        expect(changes.get_by_role("link", name=re.compile("The sign-up page made an account"))).to_be_visible()
+        expect(changes.get_by_role("link", name=re.compile("The sign-up page created an account"))).to_be_visible()
 
 
 def test_dates_narrow_and_nothing_found_is_told(page, filled):

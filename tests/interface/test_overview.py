@@ -41,7 +41,7 @@ def see(page: Page, url: str, path: str = "/overview") -> None:
 def test_it_says_at_a_glance_what_is_up_and_what_is_not(browser, busy):
     with opened(browser, busy.url) as page:
         see(page, busy.url)
-        expect(page.get_by_text("1 of 3 connections does not answer.")).to_be_visible()
+        expect(page.get_by_text("1 of 3 connections is down.")).to_be_visible()
         down = card(page, "Connections")
         expect(down).to_contain_text("2 of 3 up")
         expect(down).to_contain_text("the connection was refused")

@@ -20,6 +20,10 @@ def first(yard: Yard, path: str, field: str = "id") -> str:
     return str(yard.admin.get(path).json()["items"][0][field])
 
 
+def someone(yard: Yard) -> str:
+    return first(yard, "/api/v1/users/?query=research")
+
+
 # Name of the picture, and where it is taken.
 PAGES = {
     "overview": lambda yard: "/overview",
@@ -35,7 +39,8 @@ PAGES = {
     "keys": lambda yard: "/keys",
     "people": lambda yard: "/people",
     "groups": lambda yard: "/people/groups",
-    "permissions": lambda yard: "/people/permissions",
+    "permissions": lambda yard: f"/people/permissions?view=why&user={someone(yard)}&model={quote('research/reader')}",
+    "defaults": lambda yard: "/people/permissions",
     "audit": lambda yard: "/audit",
     "change": lambda yard: f"/audit?id={first(yard, '/api/v1/audit?action=model.updated', 'position')}",
     "settings": lambda yard: "/settings",
@@ -110,7 +115,7 @@ def test_lists_begin_below_the_title_and_controls_are_of_one_height(browser, yar
 def ask(page: Page) -> None:
     """Both models at once; each has its figures below its answer."""
     question = (
-        "## What is a base model?\n\n- It comes from a **connection**.\n- A *preset* stands on it.\n\n`modelyard chat`"
+        "## What is a base model?\n\n- It comes from a **connection**.\n- A *preset* builds on it.\n\n`modelyard chat`"
     )
     box = page.get_by_role("textbox").last
     box.fill(question)

@@ -111,6 +111,14 @@ def test_the_changelog_has_this_version() -> None:
     )
 
 
+def test_the_interface_has_the_labels_that_its_guide_names() -> None:
+    words = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "ui/src/text/en").glob("*.ts"))
+    labels = re.findall(r"\*\*([^*]+)\*\*", section(document("docs/interface.md"), "How to"))
+    assert labels
+    missing = [label for label in labels if f'"{label}"' not in words]
+    assert not missing, f"docs/interface.md, How to: no text of the interface is called {missing}"
+
+
 def test_decisions_are_numbered_and_have_one_form() -> None:
     folder = ROOT / "docs" / "decisions"
     files = sorted(path for path in folder.glob("*.md") if path.name.lower() not in ("readme.md", "index.md"))

@@ -46,7 +46,7 @@ def of(turns: list[Turn] | None = None, **more: Any) -> ChatRequest:
     return ChatRequest(turns=turns or USER, **more)
 
 
-def test_parameters_stand_where_the_specification_puts_them():
+def test_parameters_stand_where_ollama_expects_them():
     params = {
         "temperature": 0.5, "top_p": 0.9, "top_k": 5, "min_p": 0.1, "max_tokens": 7, "stop": ["größe", "\n"], "seed": 3,
         "logit_bias": {"1": 2.0}, "frequency_penalty": 0.1, "presence_penalty": 0.2, "repeat_penalty": 1.1,

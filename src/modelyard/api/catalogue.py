@@ -73,7 +73,9 @@ class CatalogueDoors:
             only(scope, "GET")
             principal = self._calls.principal(scope, OPENAI)
             if not principal.manages:
-                raise Problem(Kind.FORBIDDEN, "Only an administrator may do this, with a key that is not confined.")
+                raise Problem(
+                    Kind.FORBIDDEN, "Only an administrator may do this, with a key that is not limited to some models."
+                )
             if _says_refresh(scope):
                 await self._refresh()
             listed = await self._offered.listed(list(self._connections()), self._offers())

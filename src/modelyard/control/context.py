@@ -86,7 +86,7 @@ def administrator(request: Request) -> Context:
     if not context.principal.is_admin:
         raise Problem(Kind.FORBIDDEN, "Only an administrator may do this.")
     if not context.principal.manages:
-        raise Problem(Kind.FORBIDDEN, "This API key is confined to calling models; use an unconfined one to manage.")
+        raise Problem(Kind.FORBIDDEN, "This API key is limited to calling models; use one without a scope to manage.")
     return context
 
 

@@ -136,7 +136,7 @@ FLAVOURS: Mapping[str, Flavour] = {
         accents=_thinkers(TEXT, RESPONSES, MEDIA),
     ),
     # Any server that speaks OpenAI's dialect: whatever it refuses, it says so itself. Responses are translated, because
-    # few serve them. The bound is spelled as in behaviour facts, section 6.3 step 7.
+    # few serve them. The bound is spelled the older way, which more servers know.
     "compatible": Flavour(
         kind="openai",
         default_url="http://127.0.0.1:8000/v1",

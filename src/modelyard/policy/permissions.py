@@ -1,6 +1,6 @@
 """What an approved user may do beside calling models: a closed tree of permissions with defaults.
 
-Paths, defaults and the names of their environment variables follow the specification (behaviour facts, section 4.4).
+Paths, defaults and the names of their environment variables are those that clients of Open WebUI's API know.
 The defaults can be changed; a group adds permissions to its members and never takes one away. Administrators have all.
 """
 

@@ -1,7 +1,7 @@
 """What a preset lays over a request: stored parameters read once, at compile time, into values ready to be set.
 
-Casts and names follow the specification's parameter table (behaviour facts, section 7.1). The request wins over the
-preset unless the preset locks the parameter; `preset_wins` is the setting for the old order.
+Casts and names are those of the parameters that clients of Open WebUI's API store with a model. The request wins over
+the preset unless the preset locks the parameter; with the setting `preset_wins` it is the other way round.
 """
 
 import math
@@ -96,7 +96,7 @@ def lay_under(request: ChatRequest | EmbeddingRequest, preset: Preset, system: s
         over.reasoning = under.reasoning
     if system is not None:
         if isinstance(request, ChatRequest):
-            # In front of the caller's own, with a line's end between (behaviour facts, section 7.5).
+            # In front of the caller's own, with a line's end between.
             own = request.system[:1]
             joined = [Text(text=f"{system}\n{text.text}", cache=text.cache) for text in own] or [Text(text=system)]
             request.system = [*joined, *request.system[1:]]
@@ -160,7 +160,7 @@ VARIABLES: Mapping[str, Callable[[Principal, datetime], str]] = {
     "CURRENT_TIMEZONE": lambda principal, now: f"{now:%Z}",
     "USER_NAME": lambda principal, now: principal.name or "Unknown",
     "USER_EMAIL": lambda principal, now: principal.email or "Unknown",
-    # What an account does not hold is told as the specification tells an empty field.
+    # Accounts do not hold these; clients know an empty field by this word.
     **dict.fromkeys(
         ("USER_BIO", "USER_GENDER", "USER_BIRTH_DATE", "USER_AGE", "USER_LOCATION"), lambda principal, now: "None"
     ),

@@ -2144,7 +2144,7 @@ export interface components {
                 [key: string]: string;
             } | null;
             /** Kind */
-            kind?: ("openai" | "anthropic" | "ollama" | "function") | null;
+            kind?: ("openai" | "anthropic" | "ollama") | null;
             limits?: components["schemas"]["LimitsForm"] | null;
             /**
              * Loads
@@ -2991,7 +2991,7 @@ export interface components {
              * Kind
              * @enum {string}
              */
-            kind: "openai" | "anthropic" | "ollama" | "function";
+            kind: "openai" | "anthropic" | "ollama";
             limits?: components["schemas"]["LimitsForm"] | null;
             /**
              * Loads
@@ -3716,7 +3716,7 @@ export interface components {
             /** Id */
             id?: string | null;
             /** Kind */
-            kind?: ("openai" | "anthropic" | "ollama" | "function") | null;
+            kind?: ("openai" | "anthropic" | "ollama") | null;
             limits?: components["schemas"]["LimitsForm"] | null;
             /**
              * Loads

@@ -1,4 +1,4 @@
-"""Catalogue rows, as JSON. Field for field what the specification's clients send and expect."""
+"""Catalogue rows, as JSON. Field for field what clients of Open WebUI's API send and expect."""
 
 from typing import Annotated, Any, Literal
 

@@ -23,7 +23,7 @@ def is_confined(principal: Principal) -> bool:
 def check_unconfined(principal: Principal) -> None:
     """Raises Problem FORBIDDEN for a key that may only call models."""
     if is_confined(principal):
-        raise Problem(Kind.FORBIDDEN, "This API key is confined to calling models; use an unconfined one to manage.")
+        raise Problem(Kind.FORBIDDEN, "This API key is limited to calling models; use one without a scope to manage.")
 
 
 def require(principal: Principal, permission: str) -> None:

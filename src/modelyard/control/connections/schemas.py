@@ -2,10 +2,14 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema
 
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
-Kind = Literal["openai", "anthropic", "ollama", "function"]
+# A function is refused with a sentence of its own (`service.build`), so no schema offers it.
+Kind = Annotated[
+    Literal["openai", "anthropic", "ollama", "function"],
+    WithJsonSchema({"type": "string", "enum": ["openai", "anthropic", "ollama"]}),
+]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 

@@ -14,7 +14,7 @@ Tree = dict[str, dict[str, bool]]
 
 
 class Form(BaseModel):
-    """What a form does not name is not taken: clients of the specification send more than is kept here."""
+    """What a form does not name is not taken: clients of Open WebUI's API send more than is kept here."""
 
     model_config = ConfigDict(extra="ignore")
 

@@ -127,7 +127,10 @@ def _unbounded(principal: Principal) -> None:
     """A key changes no keys unless it is free of bounds: else it, or one that somebody took it from, could free itself."""
     service.unlimited(principal.limits)
     if is_confined(principal):
-        raise Problem(Kind.FORBIDDEN, "A confined key cannot change keys; sign in, or use an unconfined key.")
+        raise Problem(
+            Kind.FORBIDDEN,
+            "A key that is limited to some models or dialects cannot change keys; sign in, or use another.",
+        )
     if principal.credential_kind == "key" and principal.expires_at is not None:
         raise Problem(Kind.FORBIDDEN, "A key that expires cannot change keys; sign in, or use one that does not.")
 

@@ -154,7 +154,9 @@ async def revoke(change: Change, key_id: str, *, owner_id: str | None) -> None:
 def confined(wanted: Sequence[str] | None, own: frozenset[str] | None, field: str) -> None:
     """What a key hands out is a subset of what the key that makes it has. Raises Problem FORBIDDEN."""
     if own is not None and (wanted is None or not own.issuperset(wanted)):
-        raise Problem(Kind.FORBIDDEN, f"A confined key cannot make one with more {field} than its own.", param=field)
+        raise Problem(
+            Kind.FORBIDDEN, f"This key is limited to some {field}: name {field}, and only its own.", param=field
+        )
 
 
 def unlimited(own: Limits) -> None:

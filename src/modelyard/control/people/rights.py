@@ -14,7 +14,7 @@ def unconfined(request: Request) -> Context:
     """Any approved person, but not with a key that is confined to calling some models."""
     context = caller(request)
     if is_confined(context.principal):
-        raise Problem(Kind.FORBIDDEN, "This API key is confined to calling models; use an unconfined one, or sign in.")
+        raise Problem(Kind.FORBIDDEN, "This API key is limited to calling models; use one without a scope, or sign in.")
     return context
 
 

@@ -16,7 +16,7 @@ Tree = dict[str, dict[str, bool]]
 
 
 class Form(BaseModel):
-    """What callers send. Clients of the specification send more than is kept here (a picture, a theme): what a form does
+    """What callers send. Clients of Open WebUI's API send more than is kept here (a picture, a theme): what a form does
     not name is not taken, and never a way to set something."""
 
     model_config = ConfigDict(extra="ignore")

@@ -1,4 +1,4 @@
-"""Requests for an Ollama target, written from the hub's vocabulary (api.md: chat, generate; behaviour facts, 7.1-7.3)."""
+"""Requests for an Ollama target, written from the hub's vocabulary (api.md of Ollama: chat, generate)."""
 
 import base64
 import binascii

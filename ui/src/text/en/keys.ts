@@ -13,7 +13,8 @@ export const keys = {
   hint: "Key",
   noHint: "none",
   models: "Models",
-  modelsHelp: "Leave empty for every model that the owner may use. A key for some models manages nothing.",
+  modelsHelp:
+    "Leave empty for every model that the owner may use. A key for some models manages nothing but keys of the same scope.",
   modelsAdd: "Add a model",
   allModels: "all models",
   modelCount: (first: string, others: number) => (others ? `${first} and ${others} more` : first),

@@ -118,12 +118,12 @@ export const yard = {
       modelfile: {
         name: "Modelfile",
         text: "Parameters and SYSTEM become those of a preset.",
-        command: "modelyard import modelfile Modelfile.mario --dry-run",
+        command: "modelyard import modelfile Modelfile.reviewer --dry-run",
       },
     },
     inBrowser: "Exports of models and Modelfiles can also be taken in here:",
     inBrowserLink: "Models, Import",
     then: "Run it again without --dry-run when the plan is right. Then test the connections and set passwords:",
-    thenCommand: "modelyard connections test\nmodelyard users password ann@example.com",
+    thenCommand: "modelyard connections test\nmodelyard users password user@example.com",
   },
 };
