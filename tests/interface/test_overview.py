@@ -56,7 +56,7 @@ def test_it_says_at_a_glance_what_is_up_and_what_is_not(browser, busy):
 def test_figures_are_those_of_the_api_and_lead_to_what_explains_them(browser, busy):
     with opened(browser, busy.url) as page:
         see(page, busy.url)
-        calls = card(page, "Requests")
+        calls = card(page, "Traffic")
         statuses = busy.usage("status")
         tokens = sum(row["tokens"] for row in statuses.values())
         expect(calls.get_by_role("link", name="Requests 5, Today")).to_be_visible()
@@ -95,7 +95,7 @@ def test_one_card_that_fails_leaves_the_others(browser, busy):
         page.route("**/api/v1/usage?**", lambda route: route.fulfill(**refused))
         page.route("**/api/ps", lambda route: route.fulfill(**refused))
         page.goto("/overview")
-        for name in ("Requests", "Most used today", "In memory"):
+        for name in ("Traffic", "Most used today", "In memory"):
             expect(card(page, name).get_by_role("alert")).to_contain_text("A proxy in between refused this.")
         expect(card(page, "Connections")).to_contain_text("2 of 3 up")
         expect(card(page, "Recent changes").get_by_role("link").first).to_be_visible()
@@ -183,7 +183,7 @@ def test_nothing_overflows_on_a_small_screen_and_nothing_is_lost_in_the_dark(bro
         with opened(browser, busy.url, theme=theme) as page:
             sign_in(page, EMAIL, PASSWORD)
             page.goto("/overview")
-            expect(card(page, "Requests").get_by_role("link", name="Requests 5, Today")).to_be_visible()
+            expect(card(page, "Traffic").get_by_role("link", name="Requests 5, Today")).to_be_visible()
             picture(page, f"overview-{theme}")
             page.set_viewport_size({"width": MIDDLE[0], "height": MIDDLE[1]})
             picture(page, f"overview-middle-{theme}", whole=True)

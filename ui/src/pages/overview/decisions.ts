@@ -51,7 +51,7 @@ export function decisions({ connections = [], keys = [], waiting = 0 }: Known, n
         {
           meaning: "info",
           title: text.people(waiting),
-          href: p("/people", { search: { role: "pending" } }),
+          href: p("/people"),
           detail: "",
         },
       ]

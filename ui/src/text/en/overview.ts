@@ -43,7 +43,7 @@ export const overview = {
     states: { loading: "Loading", loaded: "Loaded", unloading: "Unloading" } as Record<string, string>,
   },
   calls: {
-    title: "Requests",
+    title: "Traffic",
     now: "Last 5 min",
     today: "Today",
     requests: "Requests",
