@@ -180,7 +180,7 @@ def test_one_of_the_environment_is_shown_and_not_changed(page, house):
     page.keyboard.press("Escape")
     page.get_by_role("link", name="openai", exact=True).click()
     drawer = page.get_by_role("dialog")
-    expect(drawer.get_by_text("Set in the server’s environment")).to_be_visible()
+    expect(drawer.get_by_text("so it is read-only here")).to_be_visible()
     expect(drawer.get_by_label("Address")).to_be_disabled()
     expect(drawer.get_by_role("button", name="Save")).to_have_count(0)
     expect(drawer.get_by_role("button", name="Delete")).to_have_count(0)

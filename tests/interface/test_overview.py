@@ -69,7 +69,7 @@ def test_figures_are_those_of_the_api_and_lead_to_what_explains_them(browser, bu
         expect(card(page, "Models").get_by_role("link", name=f"{count} base models")).to_be_visible()
         held = card(page, "In memory")
         expect(held.get_by_role("listitem")).to_contain_text(
-            re.compile(r"o\.echo.*Loaded.*on ollama · unloads in", re.S)
+            re.compile(r"o\.echo.*Loaded.*on ollama · unloads in", re.DOTALL)
         )
         changes = card(page, "Recent changes").get_by_role("link")
         expect(changes).to_have_count(4)  # the title; an account and two connections

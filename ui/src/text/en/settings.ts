@@ -33,7 +33,8 @@ export const settings = {
   },
   arena: {
     switch: "Show arena models",
-    switchHelp: "An arena model looks like one model. Each chat with it is answered by a random model behind it.",
+    switchHelp:
+      "An arena model looks like one model. Each request is answered by one of the models behind it, at random.",
     implicit: "Until you add one, lists show “Arena Model” with all models behind it.",
     entries: "Arena models",
     none: "None yet.",
@@ -62,7 +63,10 @@ export const settings = {
     nobody: "Nobody yet.",
     noModels: "Choose at least one model.",
     create: "Create",
+    created: (name: string) => `Created ${name}`,
+    saved: (name: string) => `Saved ${name}`,
     deleted: (name: string) => `Deleted ${name}`,
+    restored: (name: string) => `Restored ${name}`,
     modelCount: (mode: string, count: number) =>
       mode === "all" ? "All models" : mode === "include" ? models(count) : `All but ${models(count)}`,
   },
