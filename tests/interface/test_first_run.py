@@ -107,7 +107,7 @@ def test_the_key_is_shown_once_and_not_to_somebody_else(browser, data_dir):
 def test_before_the_setup_nobody_is_asked_to_sign_in(browser, data_dir):
     with run_yard(data_dir, NOBODY) as yard, opened(browser, yard.url) as page:
         page.goto("/")
-        expect(page.get_by_text("Open the setup link that the server printed")).to_be_visible()
+        expect(page.get_by_text("Open the setup link that the terminal printed at start.")).to_be_visible()
         expect(page.get_by_role("textbox")).to_have_count(0)
         picture(page, "signin-before-setup")
         assert faults(page) == []

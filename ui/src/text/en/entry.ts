@@ -15,5 +15,5 @@ export const entry = {
   alreadySetUp: "There is an administrator already. This link has been used.",
   noToken: "This link is not complete. Open the whole link that the terminal printed.",
   needsSetUp:
-    "There is no administrator yet. Open the setup link that the server printed in its terminal when it started. A restart prints a new one.",
+    "There is no administrator yet. Open the setup link that the terminal printed at start. A restart prints a new one.",
 };
