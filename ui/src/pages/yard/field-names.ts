@@ -39,6 +39,10 @@ const names: Record<string, Record<string, string>> = {
 export function nameOf(noun: string, field: string, object: string): string {
   if (noun === "model") return field === "owner" ? yard.fields.model.owner : modelField(field);
   // A setting is one value, called as it is in the log.
-  if (noun === "setting") return audit.settings[object] ?? field;
-  return names[noun]?.[field] ?? field;
+  if (noun === "setting") return own(audit.settings, object) ?? field;
+  return own(names[noun] ?? {}, field) ?? field;
 }
+
+/** A field may be called anything, `toString` too. */
+const own = (words: Record<string, string>, name: string): string | undefined =>
+  Object.hasOwn(words, name) ? words[name] : undefined;

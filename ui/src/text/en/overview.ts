@@ -79,6 +79,7 @@ export const overview = {
     none: "No changes yet.",
     somebody: "A deleted account",
     actions: {
+      "audit.began": "began the log",
       "connection.created": "created connection",
       "connection.updated": "changed connection",
       "connection.deleted": "deleted connection",
@@ -102,6 +103,8 @@ export const overview = {
       "user.created": "created account",
       "user.updated": "changed account",
       "user.deleted": "deleted account",
+      "user.signed_in": "signed in",
+      "user.signed_out": "signed out",
       "yard.applied": "applied a document:",
       "yard.rolled_back": "rolled back:",
     } as Record<string, string>,
