@@ -39,6 +39,8 @@ def test_from_an_empty_directory_to_the_first_answer(browser, engine, data_dir):
         with yard.client(key) as client:
             assert client.get("/api/v1/auths/").json()["email"] == EMAIL
         expect(page.get_by_role("button", name="Continue")).to_be_disabled()
+        expect(page.get_by_text("Connect a backend to continue")).to_be_visible()
+        expect(page.get_by_role("heading", name="Add a backend")).to_be_visible()
         assert faults(page) == []
 
         page.get_by_label("Kind").select_option("llama.cpp")
@@ -47,11 +49,12 @@ def test_from_an_empty_directory_to_the_first_answer(browser, engine, data_dir):
         expect(page.get_by_text("the connection was refused")).to_be_visible()
         page.get_by_label("Address").fill(engine.base_url)
         page.get_by_role("button", name="Test").click()
-        expect(page.get_by_role("list", name="Models that it offers")).to_contain_text(ALIAS)
+        expect(page.get_by_role("list", name="Offered models")).to_contain_text(ALIAS)
         picture(page, "welcome-tested", whole=True)
         page.get_by_role("button", name="Connect").click()
         expect(page.get_by_role("switch", name="Use llama.cpp")).to_be_checked()
-        expect(page.get_by_role("region", name="The same from a terminal")).to_contain_text(ALIAS)
+        expect(page.get_by_role("heading", name="Add another backend")).to_be_visible()
+        expect(page.get_by_role("region", name="Try it in a terminal")).to_contain_text(ALIAS)
         picture(page, "welcome-connected", whole=True)
         assert faults(page) == []
 
@@ -71,8 +74,9 @@ def test_from_an_empty_directory_to_the_first_answer(browser, engine, data_dir):
 
         page.get_by_role("link", name="Overview").click()
         steps = page.get_by_role("region", name="Next steps")
-        for step in ("Make a preset", "Invite a person", "Make a key"):
+        for step in ("Create a preset", "Add a person", "Create a key"):
             expect(steps.get_by_role("link", name=step)).to_be_visible()
+        steps.get_by_text("Call a model from a terminal").click()
         expect(steps).to_contain_text(ALIAS)
         expect(page.get_by_role("link", name="Requests 1, Today")).to_be_visible()
         expect(page.get_by_role("link", name="Errors 0, Today")).to_be_visible()
@@ -90,7 +94,7 @@ def test_the_key_is_shown_once_and_not_to_somebody_else(browser, data_dir):
         )
         assert key not in stored
         assert key not in page.url
-        page.get_by_role("button", name="I have kept it").click()
+        page.get_by_role("button", name="I have stored it").click()
         expect(shown).to_have_count(0)
         page.get_by_role("link", name="Overview").click()
         expect(page.get_by_role("heading", name="Overview")).to_be_visible()
@@ -98,6 +102,15 @@ def test_the_key_is_shown_once_and_not_to_somebody_else(browser, data_dir):
         expect(page.get_by_role("heading", name="Where are your models?")).to_be_visible()
         expect(shown).to_have_count(0)
         assert key not in page.content()
+
+
+def test_before_the_setup_nobody_is_asked_to_sign_in(browser, data_dir):
+    with run_yard(data_dir, NOBODY) as yard, opened(browser, yard.url) as page:
+        page.goto("/")
+        expect(page.get_by_text("Open the setup link that the terminal printed at start.")).to_be_visible()
+        expect(page.get_by_role("textbox")).to_have_count(0)
+        picture(page, "signin-before-setup")
+        assert faults(page) == []
 
 
 def test_a_setup_link_that_was_used_says_so(browser, data_dir):

@@ -31,7 +31,7 @@ def add(page, name, option):
 def save(page):
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_text("Not saved yet")).to_have_count(0)
-    expect(page.get_by_text("Saved.").first).to_be_visible()
+    expect(page.get_by_text(re.compile(r"^Saved \w+$")).first).to_be_visible()
     expect(page.get_by_role("button", name="Save")).to_be_disabled()
 
 
@@ -55,7 +55,10 @@ def test_default_pinned_and_ordered_models_are_kept(page, filled):
     expect(order.get_by_role("listitem").nth(1)).to_contain_text("Beta")
     picture(page, "settings-models")
     assert faults(page) == []
-    save(page)
+    # Other pages go on with the new default at once.
+    with page.expect_response("**/api/v1/config") as told:
+        save(page)
+    assert told.value.json()["default_models"] == "alpha"
     stored = filled.admin.get(MODELS).json()
     assert stored["DEFAULT_MODELS"] == "alpha"
     assert stored["DEFAULT_PINNED_MODELS"] == "beta"
@@ -68,11 +71,11 @@ def test_default_pinned_and_ordered_models_are_kept(page, filled):
 
 def test_fallbacks_are_kept_and_taken_away(page, filled):
     page.goto("/settings")
-    add(page, "Add fallbacks for a model", "All models without")
-    add(page, "Add a model to fallbacks of all models", "Beta")
+    add(page, "Add fallbacks for a model", "All other models")
+    add(page, "Add a model to fallbacks of all other", "Beta")
     save(page)
     assert filled.admin.get(MODELS).json()["MODEL_FALLBACKS"] == {"*": ["beta"]}
-    page.get_by_role("button", name="Remove the fallbacks of All models").click()
+    page.get_by_role("button", name="Remove the fallbacks of All other").click()
     save(page)
     assert filled.admin.get(MODELS).json()["MODEL_FALLBACKS"] == {}
 
@@ -90,7 +93,7 @@ def test_only_what_was_changed_is_sent(page, filled):
 
 def test_what_is_not_saved_is_not_lost_without_a_question(page, filled):
     page.goto("/settings?section=clients")
-    switch = page.get_by_role("switch", name="Clients may hold connections of their own")
+    switch = page.get_by_role("switch", name="People may add connections of their own")
     switch.click()
     expect(page.get_by_text("Not saved yet")).to_be_visible()
     page.get_by_role("link", name="Accounts").click()
@@ -102,13 +105,13 @@ def test_what_is_not_saved_is_not_lost_without_a_question(page, filled):
     expect(page).to_have_url(re.compile("section=clients"))
     page.get_by_role("link", name="Accounts").click()
     dialog.get_by_role("button", name="Leave").click()
-    expect(page.get_by_role("switch", name="People may make accounts for themselves")).to_be_visible()
+    expect(page.get_by_role("switch", name="People may create accounts themselves")).to_be_visible()
     assert filled.admin.get("/api/v1/configs/connections").json()["ENABLE_DIRECT_CONNECTIONS"] is False
 
 
 def test_client_settings_are_kept(page, filled):
     page.goto("/settings?section=clients")
-    page.get_by_role("switch", name="Clients may hold connections of their own").click()
+    page.get_by_role("switch", name="People may add connections of their own").click()
     save(page)
     picture(page, "settings-clients")
     assert filled.admin.get("/api/v1/configs/connections").json()["ENABLE_DIRECT_CONNECTIONS"] is True
@@ -116,9 +119,9 @@ def test_client_settings_are_kept(page, filled):
 
 def test_sign_up_is_switched_on_with_its_role_and_group(page, browser, filled):
     page.goto("/settings?section=accounts")
-    page.get_by_role("switch", name="People may make accounts for themselves").click()
+    page.get_by_role("switch", name="People may create accounts themselves").click()
     page.get_by_label("Role of a new account").select_option("User at once")
-    expect(page.get_by_text("Everybody who reaches this server becomes a user at once.")).to_be_visible()
+    expect(page.get_by_text("Everyone who can reach this server can become a user without approval.")).to_be_visible()
     add(page, "Group of a new account", "Guests")
     picture(page, "settings-accounts")
     assert faults(page) == []
@@ -128,7 +131,7 @@ def test_sign_up_is_switched_on_with_its_role_and_group(page, browser, filled):
     assert stored["DEFAULT_USER_ROLE"] == "user"
     groups = {group["id"]: group["name"] for group in filled.admin.get("/api/v1/groups/").json()}
     assert groups[stored["DEFAULT_GROUP_ID"]] == "Guests"
-    page.get_by_role("switch", name="People may make accounts for themselves").click()
+    page.get_by_role("switch", name="People may create accounts themselves").click()
     save(page)
     assert filled.admin.get("/api/v1/auths/admin/config").json()["ENABLE_SIGNUP"] is False
 
@@ -136,19 +139,28 @@ def test_sign_up_is_switched_on_with_its_role_and_group(page, browser, filled):
 def test_an_arena_entry_is_made_changed_and_removed(page, filled):
     page.goto("/settings?section=arena")
     page.get_by_role("switch", name="Show arena models").click()
-    page.get_by_role("button", name="Add entry").click()
-    dialog = page.get_by_role("dialog", name="New arena entry")
-    expect(dialog.get_by_role("button", name="Done")).to_be_disabled()
+    page.get_by_role("button", name="New arena model").click()
+    dialog = page.get_by_role("dialog", name="New arena model")
+    create = dialog.get_by_role("button", name="Create")
+    expect(create).to_be_disabled()
     dialog.get_by_label("Name").fill("Blind test")
-    dialog.get_by_label("Id").fill("blind")
+    dialog.get_by_label("ID").fill("blind")
+    expect(create).to_be_enabled()
     dialog.get_by_label("Models behind it").select_option("All but these")
+    # All but none is all, which is another choice.
+    expect(dialog.get_by_text("Choose at least one model.")).to_be_visible()
+    expect(create).to_be_disabled()
     add(page, "Add a model", "Alpha")
     dialog.get_by_label("Who sees it").select_option("Some groups and people")
     add(page, "Add a group", "Guests")
     picture(page, "settings-arena-dialog")
     assert faults(page) == []
-    dialog.get_by_role("button", name="Done").click()
-    expect(page.get_by_text("all but 1 models")).to_be_visible()
+    create.click()
+    expect(page.get_by_text("All but 1 model ")).to_be_visible()
+    # The dialog saves its entry and nothing else.
+    stored = filled.admin.get("/api/v1/evaluations/config").json()
+    assert stored["ENABLE_EVALUATION_ARENA_MODELS"] is False
+    expect(page.get_by_text("Not saved yet")).to_be_visible()
     save(page)
     picture(page, "settings-arena")
     stored = filled.admin.get("/api/v1/evaluations/config").json()
@@ -161,29 +173,50 @@ def test_an_arena_entry_is_made_changed_and_removed(page, filled):
     assert "blind" in [model["id"] for model in filled.admin.get("/api/models").json()["data"]]
 
     page.get_by_role("button", name="Edit Blind test").click()
-    page.get_by_role("dialog").get_by_label("Who sees it").select_option("Everyone")
-    page.get_by_role("dialog").get_by_role("button", name="Done").click()
-    save(page)
+    dialog = page.get_by_role("dialog", name="Edit arena model")
+    dialog.get_by_label("Who sees it").select_option("Everyone")
+    dialog.get_by_role("button", name="Save").click()
+    expect(dialog).to_have_count(0)
     [entry] = filled.admin.get("/api/v1/evaluations/config").json()["EVALUATION_ARENA_MODELS"]
     assert [grant["principal_id"] for grant in entry["meta"]["access_grants"]] == ["*"]
 
     page.get_by_role("button", name="Remove Blind test").click()
-    save(page)
+    expect(page.get_by_text("Deleted Blind test")).to_be_visible()
     assert filled.admin.get("/api/v1/evaluations/config").json()["EVALUATION_ARENA_MODELS"] == []
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_text("Restored Blind test")).to_be_visible()
+    [entry] = filled.admin.get("/api/v1/evaluations/config").json()["EVALUATION_ARENA_MODELS"]
+    assert entry["id"] == "blind"
+    filled.admin.post("/api/v1/evaluations/config", json={"EVALUATION_ARENA_MODELS": []}).raise_for_status()
 
 
 def test_a_refused_value_is_told_and_kept(browser, filled):
     with opened(browser, filled.url, expected=("/evaluations/config",)) as page:
         sign_in(page, EMAIL, PASSWORD)
         page.goto("/settings?section=arena")
-        page.get_by_role("button", name="Add entry").click()
+        page.get_by_role("button", name="New arena model").click()
         page.get_by_label("Name").fill("Odd")
-        page.get_by_label("Id").fill("odd\u0001id")
-        page.get_by_role("button", name="Done").click()
-        page.get_by_role("button", name="Save").click()
-        expect(page.get_by_role("alert")).to_contain_text("printable")
-        expect(page.get_by_text("Odd", exact=True)).to_be_visible()
+        page.get_by_label("ID").fill("odd\u0001id")
+        page.get_by_role("button", name="Create").click()
+        expect(page.get_by_role("dialog").get_by_role("alert")).to_contain_text("printable")
+        expect(page.get_by_label("Name")).to_have_value("Odd")
         assert filled.admin.get("/api/v1/evaluations/config").json()["EVALUATION_ARENA_MODELS"] == []
+
+
+def test_discarding_goes_back_to_what_was_saved_last(page, filled):
+    filled.admin.post("/api/v1/configs/connections", json={"ENABLE_DIRECT_CONNECTIONS": False}).raise_for_status()
+    page.goto("/settings?section=clients")
+    switch = page.get_by_role("switch", name="People may add connections of their own")
+    expect(switch).not_to_be_checked()
+    switch.click()
+    save(page)
+    switch.click()
+    page.get_by_role("button", name="Discard changes").click()
+    expect(switch).to_be_checked()
+    expect(page.get_by_role("button", name="Save")).to_be_disabled()
+    switch.click()
+    save(page)
+    assert filled.admin.get("/api/v1/configs/connections").json()["ENABLE_DIRECT_CONNECTIONS"] is False
 
 
 def test_the_server_tells_of_itself(page, filled):
@@ -198,19 +231,17 @@ def test_all_models_are_deleted_and_brought_back_as_one_step(page, filled):
     before = sorted(model["id"] for model in filled.admin.get("/api/v1/models/all").json())
     assert len(before) >= 3
     page.goto("/settings")
-    expect(page.get_by_text(f"{len(before)} rows of the catalogue are deleted.")).to_be_visible()
+    expect(page.get_by_text(f"Deletes all {len(before)} models.")).to_be_visible()
     page.get_by_role("button", name="Delete all models").click()
-    dialog = page.get_by_role("dialog", name="Delete all models")
+    dialog = page.get_by_role("dialog", name="Delete all models?")
     delete = dialog.get_by_role("button", name="Delete all models")
-    expect(delete).to_be_disabled()
-    dialog.get_by_label("Type delete all to confirm").fill("delete all")
     picture(page, "settings-delete-all")
     assert faults(page) == []
     delete.click()
-    expect(page.get_by_text(f"{len(before)} models deleted.")).to_be_visible()
+    expect(page.get_by_text(f"Deleted {len(before)} models")).to_be_visible()
     assert filled.admin.get("/api/v1/models/all").json() == []
     page.get_by_role("button", name="Undo").click()
-    expect(page.get_by_text(f"{len(before)} models restored.")).to_be_visible()
+    expect(page.get_by_text(f"Restored {len(before)} models")).to_be_visible()
     assert sorted(model["id"] for model in filled.admin.get("/api/v1/models/all").json()) == before
 
 

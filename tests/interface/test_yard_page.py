@@ -41,6 +41,11 @@ def change(page):
     page.get_by_role("link", name="Plan and apply").click()
 
 
+def match(page):
+    """What the document does not name is to go."""
+    page.get_by_role("radio", name="Match the document exactly").check()
+
+
 def plan(page):
     page.get_by_role("button", name="Plan", exact=True).click()
     return page.get_by_role("region", name="Plan")
@@ -77,13 +82,17 @@ def test_a_plan_is_read_applied_and_rolled_back(page, filled):
     text = before.replace("temperature: 0.2", "temperature: 0.7").replace("Be brief.", "Be very brief.")
     text = text.replace("  - name: staff", "  - name: guests")
     write(page, text)
+    # What deletes is chosen, not what comes by itself.
+    expect(page.get_by_role("radio", name="Add and change only")).to_be_checked()
+    expect(plan(page).get_by_text("1 to create, 1 to change, 0 to delete")).to_be_visible()
+    match(page)
     found = plan(page)
     expect(found.get_by_text("1 to create, 1 to change, 1 to delete")).to_be_visible()
     for kind in ("Groups 2", "Models 1"):
         expect(found.get_by_role("heading", name=kind)).to_be_visible()
-    expect(found.get_by_text("params.temperature")).to_be_visible()
+    expect(found.get_by_text("Temperature", exact=True)).to_be_visible()
     expect(found.get_by_text("0.7", exact=True)).to_be_visible()
-    expect(found.get_by_role("region", name="Changed lines of params.system")).to_contain_text("Be very brief.")
+    expect(found.get_by_role("region", name="Changed lines of System prompt")).to_contain_text("Be very brief.")
     assert faults(page) == []
     picture(page, "yard-plan")
     assert temperature(filled) == 0.2
@@ -97,10 +106,12 @@ def test_a_plan_is_read_applied_and_rolled_back(page, filled):
     expect(applied(page)).to_be_visible()
     assert temperature(filled) == 0.7
 
-    page.get_by_role("button", name="Show the revisions").click()
+    page.get_by_role("button", name="Show revisions").click()
     newest = page.locator("tbody tr").first
     expect(newest).to_contain_text("1 created, 1 updated, 1 deleted")
     expect(newest).to_contain_text("admin")
+    number = int(newest.get_by_role("button", name=re.compile("^Revision")).inner_text())
+    expect(page.locator("tbody tr").nth(1)).to_contain_text(f"State before revision {number}")
     picture(page, "yard-revisions")
     assert faults(page) == []
     page.locator("tbody tr").nth(1).get_by_role("button", name=re.compile("^Revision")).click()
@@ -113,7 +124,7 @@ def test_a_plan_is_read_applied_and_rolled_back(page, filled):
     drawer.get_by_role("button", name=re.compile("Roll back to revision")).click()
     asked = page.get_by_role("dialog", name="Delete 1 group?")
     asked.get_by_role("button", name="Roll back and delete").click()
-    expect(page.get_by_text(re.compile(r"Rolled back\. That is revision"))).to_be_visible()
+    expect(page.get_by_text(re.compile(r"Rolled back as revision \d+"))).to_be_visible()
     expect(drawer).to_have_count(0)
     assert document(filled) == before
 
@@ -124,9 +135,10 @@ def test_a_plan_that_deletes_much_wants_a_word_and_can_be_undone(page, filled):
     filled.admin.post("/api/v1/models/import", json={"models": rows}).raise_for_status()
     before = document(filled)
     write(page, "models:\n  - {id: only, base_model_id: tiny-llama}\n")
+    match(page)
     found = plan(page)
     expect(found.get_by_text("This deletes 27 models.")).to_be_visible()
-    expect(found.get_by_text("choose “Delete nothing” and plan again")).to_be_visible()
+    expect(found.get_by_text("choose “Add and change only” and plan again")).to_be_visible()
     apply = page.get_by_role("button", name="Apply this plan")
     expect(apply).to_be_in_viewport()
     picture(page, "yard-deletes")
@@ -145,11 +157,11 @@ def test_a_plan_that_deletes_much_wants_a_word_and_can_be_undone(page, filled):
     expect(applied(page)).to_be_visible()
     assert models(filled) == {"only"}
     page.get_by_role("button", name="Undo").click()
-    expect(page.get_by_text(re.compile(r"Rolled back\. That is revision"))).to_be_visible()
+    expect(page.get_by_text(re.compile(r"Rolled back as revision \d+"))).to_be_visible()
     expect(applied(page)).to_have_count(0)
     assert models(filled) == {"reviewer", "hostile", *(row["id"] for row in rows)}
     # What only adds is applied at once.
-    page.get_by_label("Delete nothing").check()
+    page.get_by_role("radio", name="Add and change only").check()
     expect(plan(page).get_by_text("1 to create, 0 to change, 0 to delete")).to_be_visible()
     expect(page.get_by_text("This deletes")).to_have_count(0)
     apply.click()
@@ -227,7 +239,7 @@ def test_broken_yaml_is_told_with_its_place_and_nothing_is_lost(browser, filled)
         write(page, broken)
         page.get_by_role("button", name="Plan", exact=True).click()
         expect(page.get_by_role("alert")).to_contain_text("line 3")
-        expect(page.get_by_text("Nothing was changed. What you typed is still here.")).to_be_visible()
+        expect(page.get_by_text("Nothing was changed. Your document is still here.")).to_be_visible()
         picture(page, "yard-broken")
         page.get_by_role("button", name="Go to line 3").click()
         expect(page.get_by_role("textbox", name="Document")).to_be_focused()
@@ -257,11 +269,10 @@ def test_a_file_and_its_secrets(page, filled, tmp_path):
     expect(page.get_by_role("textbox", name="Document")).to_have_value(text)
     page.get_by_text("Secrets", exact=False).first.click()
     page.get_by_label("SECOND_KEY").fill(SECRET)
-    page.get_by_label("Delete nothing").check()
     found = plan(page)
     expect(found.get_by_text("1 to create, 0 to change, 0 to delete")).to_be_visible()
     found.get_by_text("second", exact=True).click()
-    expect(found.get_by_text("api_keys")).to_be_visible()
+    expect(found.get_by_text("API keys", exact=True)).to_be_visible()
     assert SECRET not in found.inner_text()
     page.get_by_role("button", name="Apply this plan").click()
     expect(applied(page)).to_be_visible()

@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { Problem } from "$api/problem";
 import {
+  allPlaced,
+  withScheme,
   againOf,
   changesOf,
   draftOf,
@@ -13,7 +15,7 @@ import {
   type Kinds,
 } from "$pages/connections/draft";
 import { kindOptions, suggestedName, untouched, usualAddress } from "$pages/connections/kinds";
-import { listedAt, matching, offeredBy, offeredByAll, presetsLost, stateOf } from "$pages/connections/state";
+import { causeOf, listedAt, matching, offeredBy, offeredByAll, presetsLost, stateOf } from "$pages/connections/state";
 
 const flavour = (name: string, kind: string, base_url: string, more: Partial<Kinds["items"][number]> = {}) => ({
   name,
@@ -125,15 +127,51 @@ describe("what a form sends", () => {
   });
 });
 
+describe("an address", () => {
+  it("gets the scheme that nobody typed, and only near ones http", () => {
+    const typed = ["127.0.0.1:8000", "localhost", "gpu:8000/v1", "[::1]:8080", "gpu.lan:1", "api.example.com/v1", " "];
+    expect(typed.map(withScheme)).toEqual([
+      "http://127.0.0.1:8000",
+      "http://localhost",
+      "http://gpu:8000/v1",
+      "http://[::1]:8080",
+      "http://gpu.lan:1",
+      "https://api.example.com/v1",
+      "",
+    ]);
+    expect(["ftp://x", "http://x", "what is this", "-"].map(withScheme)).toEqual([
+      "ftp://x",
+      "http://x",
+      "what is this",
+      "-",
+    ]);
+  });
+
+  it("is left out of the cause of a fault, which stands beside it", () => {
+    expect(causeOf("http://gpu:8000 could not be reached: the connection was refused")).toBe(
+      "The connection was refused",
+    );
+    expect(causeOf("http://gpu:8000 did not begin its answer within 5 s")).toBe("Did not begin its answer within 5 s");
+    expect(causeOf("HTTP 401")).toBe("HTTP 401");
+  });
+});
+
 describe("where a fault stands", () => {
   const draft = emptyDraft();
 
+  it("keeps the whole problem in sight when a part of it has no field", () => {
+    const faults = (fields: Record<string, string>) => faultsOf(new Problem(422, "x", fields), draft);
+    expect(allPlaced(faults({ "headers.x-team": "too long", "model_ids.3": "too long" }))).toBe(true);
+    expect(allPlaced(faults({ name: "too long", limits: "not an object" }))).toBe(false);
+    expect(allPlaced({})).toBe(false);
+  });
+
   it("is at the field that the server names, in either form", () => {
-    expect(faultsOf(new Problem(422, "x", { "limits.rpm": "too small" }), draft)["limits.rpm"]).toBe("too small");
-    expect(faultsOf(new Problem(422, "x", { "model_ids.3": "too long" }), draft).model_ids).toBe("too long");
-    expect(faultsOf(new Problem(422, "base_url: it names no host."), draft)).toEqual({ base_url: "it names no host." });
+    expect(faultsOf(new Problem(422, "x", { "limits.rpm": "too small" }), draft)["limits.rpm"]).toBe("Too small");
+    expect(faultsOf(new Problem(422, "x", { "model_ids.3": "too long" }), draft).model_ids).toBe("Too long");
+    expect(faultsOf(new Problem(422, "base_url: it names no host."), draft)).toEqual({ base_url: "It names no host." });
     expect(faultsOf(new Problem(422, "tls.ca_file: there is no such file."), draft)["tls.ca_file"]).toMatch("no such");
-    expect(faultsOf(new Problem(422, "api_keys: give them again."), draft).api_keys).toBe("give them again.");
+    expect(faultsOf(new Problem(422, "api_keys: give them again."), draft).api_keys).toBe("Give them again.");
     expect(faultsOf(new Problem(409, "There is a connection named 'a' already."), draft).name).toMatch("already");
   });
 

@@ -1,7 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { curl } from "$app/curl";
 import type { Schemas } from "$api/client";
-import { changedName, changesOf } from "$pages/overview/changed";
+import type { Connection } from "$pages/connections/draft";
+import { changedBy, changedName, changesOf } from "$pages/overview/changed";
+import { decisions } from "$pages/overview/decisions";
 import { beginning, mostCalled, rowsOf, total } from "$pages/overview/figures";
 import { compact, exact } from "$parts/numbers";
 import { held } from "$pages/overview/memory";
@@ -53,17 +55,60 @@ describe("what is in memory", () => {
   it("is what backends hold, with what Modelyard knows of it", () => {
     const expires_at = "2026-11-21T16:06:48.945994Z";
     expect(held([{ name: "b", expires_at }, { name: "a" }], [state("b", "loaded")])).toEqual([
-      { model: "a", state: "loaded", connection: null, reason: null, at: null, until: null },
-      { model: "b", state: "loaded", connection: "gpu", reason: null, at: 100, until: Date.parse(expires_at) / 1000 },
+      { model: "a", state: "loaded", connection: null, at: null, until: null },
+      { model: "b", state: "loaded", connection: "gpu", at: 100, until: Date.parse(expires_at) / 1000 },
     ]);
   });
 
-  it("shows what is on its way and what failed, and nothing that has left", () => {
+  it("shows what is on its way, and nothing that has left or never came", () => {
     const shown = held([], [state("x", "loading"), state("y", "failed", "no room"), state("z", "unloaded")]);
-    expect(shown.map((row) => [row.model, row.state, row.reason])).toEqual([
-      ["x", "loading", null],
-      ["y", "failed", "no room"],
+    expect(shown.map((row) => [row.model, row.state])).toEqual([["x", "loading"]]);
+  });
+
+  it("keeps every place of a model that is on several connections", () => {
+    const other = { ...state("x", "loading"), connection: "cpu", connection_id: "2" };
+    const failed = { ...state("x", "failed"), connection: "old", connection_id: "3" };
+    const shown = held([{ name: "x" }], [failed, state("x", "loaded"), other]);
+    expect(shown.map((row) => [row.connection, row.state])).toEqual([
+      ["gpu", "loaded"],
+      ["cpu", "loading"],
     ]);
+  });
+
+  it("is where the only connection that offers it is", () => {
+    const row = (name: string, models: string[]) =>
+      ({ name, models, model_ids: [], prefix_id: null, enable: true }) as unknown as Connection;
+    const rows = [row("gpu", ["x", "y:latest"]), row("cpu", ["x"])];
+    expect(held([{ name: "x" }, { name: "y" }], [], rows).map((one) => one.connection)).toEqual([null, "gpu"]);
+  });
+});
+
+describe("what needs a decision", () => {
+  const row = (name: string, error: string | null) =>
+    ({ id: name, name, error, enable: true, models_age: 1 }) as unknown as Connection;
+  const key = (name: string, expires_at: number | null, replaced_by: string | null = null) =>
+    ({ id: name, name, expires_at, replaced_by }) as Schemas["Key"];
+  const DAY = 86_400;
+
+  it("is what is down, who waits and which key ends soon, the worst first", () => {
+    const keys = [key("ci", 1000 + 2 * DAY), key("old", 500), key("late", 1000 + 30 * DAY), key("never", null)];
+    const error = "http://gpu:8000 could not be reached: the connection was refused; is it running?";
+    const found = decisions({ connections: [row("cpu", null), row("gpu", error)], keys, waiting: 2 }, 1000);
+    expect(found.map(({ title, detail }) => [title, detail])).toEqual([
+      ["gpu is down", "The connection was refused; is it running?"],
+      ["2 people wait for approval", ""],
+      ["The key ci expires in 2 days", "Give it a later date, or rotate it."],
+    ]);
+  });
+
+  it("is nothing while all is well, and a number where there is much of it", () => {
+    expect(decisions({ connections: [row("a", null)], keys: [key("next", 2000, "other")], waiting: 0 }, 1000)).toEqual(
+      [],
+    );
+    const down = Array.from({ length: 9 }, (_, index) => row(`gpu ${index}`, "away"));
+    const found = decisions({ connections: down }, 1000);
+    expect(found).toHaveLength(4);
+    expect(found[3]?.title).toBe("6 more connections are down");
   });
 });
 
@@ -91,11 +136,15 @@ describe("the checklist", () => {
 
 describe("names", () => {
   it("of what was changed are those that people know", () => {
-    const entry = { entity_type: "connection", entity_id: "1", changes: { name: { old: "a", new: "b" } } };
-    expect(changedName(entry)).toBe("b");
-    expect(changedName({ ...entry, changes: { name: { old: "a", new: null } } })).toBe("a");
-    expect(changedName({ entity_type: "model", entity_id: "org/model", changes: null })).toBe("org/model");
-    expect(changedName({ entity_type: "key", entity_id: "b14c44a7-93ae-4b75", changes: {} })).toBe("");
+    const entry = (entity_type: string, entity_id: string, changes: Schemas["Entry"]["changes"] = null) =>
+      ({ entity_type, entity_id, changes, user_id: "u", user: null }) as Schemas["Entry"];
+    const names = { model: new Map([["org/model", "The model"]]) };
+    expect(changedName(entry("connection", "1", { name: { old: "a", new: "b" } }), {})).toBe("b");
+    expect(changedName(entry("connection", "1", { name: { old: "a", new: null } }), {})).toBe("a");
+    expect(changedName(entry("model", "org/model"), {})).toBe("org/model");
+    expect(changedName(entry("model", "org/model"), names)).toBe("The model");
+    expect(changedName(entry("key", "b14c44a7-93ae-4b75"), {})).toBe("");
+    expect(changedBy({ ...entry("key", "1"), user_id: "b14c44a7-93ae-4b75" })).toBe("A deleted account");
   });
 
   it("of entries that change nothing are left out", () => {

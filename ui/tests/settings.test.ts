@@ -1,5 +1,14 @@
 import { describe, expect, it } from "vitest";
-import { arenaOf, changed, listed, moved, rawOf } from "../src/pages/settings/lists";
+import { arenaOf, rawOf } from "../src/pages/settings/arena";
+import { changed, listed, moved, unsent } from "../src/pages/settings/lists";
+
+describe("what was typed while something was saved", () => {
+  it("is what differs and was not sent, or was changed again since", () => {
+    const old = { a: 1, b: 1, c: 1, d: 1 };
+    expect(unsent(old, { a: 2, b: 3, c: 2, d: 1 }, { a: 2, b: 2 })).toEqual({ b: 3, c: 2 });
+    expect(unsent(old, { ...old, a: 2 }, { a: 2 })).toEqual({});
+  });
+});
 
 describe("lists of ids", () => {
   it("move an item, and nothing when there is no place", () => {

@@ -1,6 +1,7 @@
 /** What stands in the form of a connection, and what of it is sent. */
 import type { Schemas } from "$api/client";
 import type { Problem } from "$api/problem";
+import { sentence } from "./state";
 
 export type Connection = Schemas["Connection"];
 export type Kinds = Schemas["Kinds"];
@@ -84,6 +85,17 @@ export function draftOf(row: Connection): Draft {
   };
 }
 
+/** An address as people type it, `localhost:8000` or `api.example.com`, with its scheme in front. Keys must not cross the
+ * open network in clear text, so only what stands on this machine or network by its look is taken for http. */
+export function withScheme(typed: string): string {
+  const address = typed.trim();
+  if (!/^(?:\[[\da-f:]+\]|[a-z\d](?:[a-z\d.-]*[a-z\d])?)(?::\d+)?(?:\/.*)?$/i.test(address)) return address;
+  const host = address.replace(/(?::\d+)?(?:\/.*)?$/, "");
+  const near =
+    host.startsWith("[") || /^[\d.]+$/.test(host) || !host.includes(".") || /\.(?:local|lan|internal)$/i.test(host);
+  return `${near ? "http" : "https"}://${address}`;
+}
+
 /** Everything that the form says, in the words of the API. An empty field is null: the default. */
 function fieldsOf(draft: Draft, kinds: Kinds): Fields {
   const chosen = kinds.items.find((item) => item.name === draft.flavour);
@@ -92,7 +104,7 @@ function fieldsOf(draft: Draft, kinds: Kinds): Fields {
     kind: (chosen?.kind ?? "openai") as Fields["kind"] & string,
     // What stands for a whole kind is left open: the server recognises well-known services by their address.
     flavour: chosen?.default_for_kind ? null : draft.flavour,
-    base_url: draft.base_url.trim(),
+    base_url: withScheme(draft.base_url),
     api_keys: draft.keys.map(said).filter((key) => key !== ""),
     enable: draft.enable,
     connection_type: (draft.connection_type || null) as "local" | "external" | null,
@@ -166,18 +178,27 @@ export const hasSecrets = (row: Connection): boolean => row.api_keys.length > 0 
 export function faultsOf(problem: Problem | null, draft: Draft): Record<string, string> {
   if (!problem) return {};
   if (Object.keys(problem.fields).length) {
-    // A list's fault names its place (`api_keys.0`): it stands at the field.
-    return Object.fromEntries(
-      Object.entries(problem.fields).flatMap(([name, fault]) => [
-        [name, fault],
-        [name.replace(/\.\d+$/, ""), fault],
-      ]),
-    );
+    return Object.fromEntries(Object.entries(problem.fields).map(([name, fault]) => [placeOf(name), sentence(fault)]));
   }
   if (problem.status === 409) return { name: problem.message };
-  const [, name, sentence] = /^([a-z_]+(?:\.[a-z_]+)?): ([\s\S]+)$/.exec(problem.message) ?? [];
-  if (problem.status !== 422 || !name || !sentence) return {};
-  return name in draft || name === "api_keys" || name.startsWith("tls.") ? { [name]: sentence } : {};
+  const [, name, told] = /^([a-z_]+(?:\.[a-z_]+)?): ([\s\S]+)$/.exec(problem.message) ?? [];
+  if (problem.status !== 422 || !name || !told) return {};
+  return name in draft || name === "api_keys" || name.startsWith("tls.") ? { [placeOf(name)]: sentence(told) } : {};
+}
+
+/** A fault in a list or of one header (`api_keys.0`, `headers.x-team`) stands at the whole of it. */
+const placeOf = (name: string): string => name.replace(/\.\d+$/, "").replace(/^headers\..*$/, "headers");
+
+const PLACES = [
+  ...["name", "kind", "flavour", "base_url", "api_keys", "prefix_id", "model_ids", "tags", "connection_type"],
+  ...["priority", "weight", "headers", "timeouts.connect", "timeouts.first_byte", "timeouts.idle"],
+  ...["limits.rpm", "limits.tpm", "limits.concurrency", "tls.ca_file", "tls.client_cert"],
+];
+
+/** Whether every message stands at a field of the form; otherwise the whole problem is shown above it. */
+export function allPlaced(faults: Record<string, string>): boolean {
+  const names = Object.keys(faults);
+  return names.length > 0 && names.every((name) => PLACES.includes(name));
 }
 
 /** A name that no connection has: `ollama`, `ollama 2`. */

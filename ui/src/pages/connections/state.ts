@@ -10,6 +10,21 @@ export function stateOf(row: Connection): State {
   return row.models_age === null ? "waiting" : "up";
 }
 
+const RANKS: Record<State, number> = { down: 0, waiting: 1, up: 2, off: 3 };
+
+/** Those that somebody has to look at come first; otherwise they keep their order. */
+export const worstFirst = (rows: readonly Connection[]): Connection[] =>
+  [...rows].sort((one, other) => RANKS[stateOf(one)] - RANKS[stateOf(other)]);
+
+/** The cause of a fault without the address, which is shown beside it: of "http://gpu:8000 could not be reached: the
+ * connection was refused", only what comes after the colon. */
+export function causeOf(error: string): string {
+  const cause = error.replace(/^https?:\/\/\S+ (?:could not be reached: )?/, "");
+  return sentence(cause || error);
+}
+
+export const sentence = (text: string): string => text.slice(0, 1).toUpperCase() + text.slice(1);
+
 /** When its list of models was had, in seconds since 1970; null: never. `read` is when the server told the age. */
 export function listedAt(row: Connection, read: number): number | null {
   return row.models_age === null ? null : read - row.models_age;
@@ -24,7 +39,7 @@ export function offeredBy(row: Connection): string[] {
 }
 
 /** Ollama's clients say a name with and without its `:latest`. */
-const otherSpelling = (name: string) =>
+export const otherSpelling = (name: string) =>
   name.endsWith(":latest") ? name.slice(0, -":latest".length) : `${name}:latest`;
 
 /** All models of the connections that are on, each name once. */

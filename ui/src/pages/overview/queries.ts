@@ -4,7 +4,7 @@ import { callableModels } from "$api/directory";
 import { firstModel } from "$pages/welcome/first-model";
 import { changesOf } from "./changed";
 import { beginning, rowsOf, total, type Period, type Row } from "./figures";
-import { held, type Running } from "./memory";
+import type { Running } from "./memory";
 
 type Asking = { signal: AbortSignal };
 const OFTEN_MS = 10_000;
@@ -43,12 +43,20 @@ async function report(dimension: Dimension, period: Period, signal: AbortSignal)
   return rows;
 }
 
-/** Models that can be called, and the one with which somebody would begin. */
+interface Callable {
+  id: string;
+  name: string;
+  arena?: boolean;
+}
+
+/** Models that can be called, what they are called, and the one with which somebody would begin. */
 export const callable = {
-  ...callableModels(),
-  select: (models: readonly { id: string }[]) => ({
-    count: models.length,
+  ...callableModels<Callable>(),
+  select: (models: readonly Callable[]) => ({
+    // An arena is no model: it stands for others.
+    count: models.filter((model) => !model.arena).length,
     first: firstModel(models.map((model) => model.id)),
+    names: new Map(models.map((model) => [model.id, model.name || model.id])),
   }),
   refetchInterval: 3 * OFTEN_MS,
 };
@@ -66,9 +74,17 @@ export const memory = {
       jsonOf<{ models: Running[] }>("/api/ps", signal),
       body(api.GET("/api/v1/models/state", { signal })),
     ]);
-    return held(running.models, states.items);
+    return { running: running.models, states: states.items };
   },
   refetchInterval: OFTEN_MS,
+};
+
+/** How many people have signed up and wait to be let in. */
+export const waitingPeople = {
+  queryKey: ["users", "waiting", "count"],
+  queryFn: async ({ signal }: Asking) =>
+    (await body(api.GET("/api/v1/users/", { params: { query: { role: "pending", limit: 1 } }, signal }))).total,
+  refetchInterval: 3 * OFTEN_MS,
 };
 
 export const changes = {

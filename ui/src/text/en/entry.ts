@@ -8,11 +8,12 @@ export const entry = {
   password: "Password",
   name: "Name",
   passwordHelp: "At least 8 characters.",
-  waiting: "Your account waits for an administrator. Sign in again when they have let you in.",
+  waiting: "Your account is waiting for approval. Sign in again once an administrator has approved it.",
   setUpTitle: "Create the administrator",
-  setUpText: "The link that brought you here works once. This account can do everything.",
+  setUpText: "This account can do everything. The link that brought you here works once.",
   create: "Create administrator",
-  alreadySetUp: "There is an administrator already, so this link is used up.",
-  noToken: "This address lacks its token. Open the whole link that the terminal printed.",
-  needsSetUp: "There is no administrator yet. Open the setup link that the terminal printed at start.",
+  alreadySetUp: "There is an administrator already. This link has been used.",
+  noToken: "This link is not complete. Open the whole link that the terminal printed.",
+  needsSetUp:
+    "There is no administrator yet. Open the setup link that the terminal printed at start. A restart prints a new one.",
 };

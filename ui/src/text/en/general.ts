@@ -68,6 +68,8 @@ export const general = {
     hours: (n: number) => `${n} h`,
     days: (n: number) => (n === 1 ? "1 day" : `${n} days`),
     in: (span: string) => `in ${span}`,
+    ago: (span: string) => `${span} ago`,
+    justNow: "just now",
     never: "never",
   },
   typeToConfirm: (word: string) => `Type ${word} to confirm`,
