@@ -4,7 +4,7 @@ import { device } from "../src/pages/account/device";
 import { newPassword } from "../src/pages/people/password";
 import { differing, given, inSections, pathsOf, sentence, withValue } from "../src/pages/people/permission";
 import { gives, through, told } from "../src/pages/people/reasons";
-import { above, branches, sharedWith, withBelow, type Group } from "../src/pages/people/tree";
+import { above, branches, sharedWith, withBelow, type Group } from "../src/pages/people/nesting";
 import { enforced, permissions } from "../src/text/en/permissions";
 
 const group = (id: string, parent_id: string | null = null): Group => ({

@@ -5,8 +5,15 @@ export class Attempt<Act extends string> {
   busy = $state<Act | "">("");
   problem = $state.raw<Problem | null>(null);
 
-  /** True when it was done. What is no answer of the server is a fault of this program and none of the form. */
+  /** What is wrong with single fields, by the API's dotted names. */
+  get fields(): Record<string, string> {
+    return this.problem?.fields ?? {};
+  }
+
+  /** True when it was done; a second act meanwhile is refused. What is no answer of the server is a fault of this
+   * program and none of the form. */
   async run(act: Act, work: () => Promise<void>): Promise<boolean> {
+    if (this.busy) return false;
     this.busy = act;
     this.problem = null;
     try {
