@@ -68,7 +68,7 @@ test("permissions are paths, in sections, and every one that the documents name 
   expect(inSections(pathsOf(tree))[0]).toMatchObject({
     id: "workspace",
     own: ["workspace.models"],
-    told: ["workspace.tools"],
+    others: ["workspace.tools"],
   });
   expect(sentence("newer.than_this")).toBe("newer.than_this");
   const rows = readFileSync("../docs/people.md", "utf-8").matchAll(/^\| `([a-z_]+\.[a-z_]+)` \|.*\| (.*) \|$/gm);
@@ -90,16 +90,15 @@ const by = (kind: "group" | "default" | "pending" | "everyone", group_id: string
 
 test("reasons are told in words", () => {
   expect(through(groups[0]!, groups)).toEqual(["Team"]);
-  expect(told({ allowed: true, reasons: [by("group", "lab")] }, groups)).toBe(
-    "group Lab gives it, which Team is part of",
-  );
+  expect(told({ allowed: true, reasons: [by("group", "lab")] }, groups)).toBe("through Lab, which contains Team");
   expect(told({ allowed: true, reasons: [by("default"), by("group", "team")] }, groups)).toBe(
-    "everybody may by default; group Team gives it",
+    "by default; through Team",
   );
-  expect(told({ allowed: false, reasons: [] }, groups)).toBe("nothing gives it");
-  expect(told({ allowed: false, reasons: [by("pending")] }, groups)).toBe("they wait for approval");
+  expect(told({ allowed: false, reasons: [] }, groups)).toBe("no role, default or group grants it");
+  expect(told({ allowed: false, reasons: [by("pending")] }, groups)).toBe("waiting for approval");
   const closed = { allowed: false, reasons: [] };
-  expect(told({ allowed: false, reasons: [by("everyone")] }, groups, closed)).toContain("base model");
+  expect(told({ allowed: false, reasons: [by("everyone")] }, groups, { base: closed })).toContain("base model");
+  expect(told(closed, groups, { none: "not shared" })).toBe("not shared");
   expect(gives({ allowed: true, reasons: [by("group", "lab")] }, "group", "lab")).toBe(true);
   expect(gives({ allowed: true, reasons: [by("group", "lab")] }, "group", "team")).toBe(false);
 });
