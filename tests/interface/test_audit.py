@@ -28,6 +28,10 @@ def filled(house):
     assert house.admin.post("/api/v1/models/model/update", json=changed).status_code == 200
     for number in range(120):
         house.make_key(name=f"key {number}")
+    robot = house.make_key(name="robot")
+    with house.client(robot) as client:
+        form = {"id": "made", "name": "Made", "base_model_id": "tiny-llama"}
+        client.post("/api/v1/models/create", json=form).raise_for_status()
     hostile = {"id": f"hostile {HOSTILE[:60]}".replace("\u202e", ""), "name": HOSTILE, "base_model_id": "tiny-llama"}
     hostile["params"] = {"system": HOSTILE}
     assert house.admin.post("/api/v1/models/create", json=hostile).status_code == 200
@@ -42,7 +46,7 @@ def entries(page):
 
 def test_a_change_is_shown_field_by_field(page, filled):
     page.goto("/audit?entity_type=model")
-    page.get_by_role("row", name="Changed").filter(has_text="team/reviewer").get_by_role("button").click()
+    page.get_by_role("row", name="Changed").filter(has_text="Reviewer").get_by_role("button").click()
     drawer = page.get_by_role("dialog")
     expect(drawer.get_by_text("Temperature", exact=True)).to_be_visible()
     expect(drawer.get_by_text("0.2", exact=True)).to_be_visible()
@@ -66,9 +70,6 @@ def test_a_change_is_shown_field_by_field(page, filled):
 
 
 def test_an_entry_names_the_key_that_was_used_and_what_was_set(page, filled):
-    with filled.client(filled.make_key(name="robot")) as robot:
-        made = robot.post("/api/v1/models/create", json={"id": "made", "name": "Made", "base_model_id": "tiny-llama"})
-        assert made.status_code == 200, made.text
     page.goto("/audit?entity_type=model&entity_id=made")
     entries(page).get_by_role("button").click()
     drawer = page.get_by_role("dialog")
@@ -92,7 +93,7 @@ def test_an_object_is_found_by_its_name_or_its_id(page, filled):
     field = page.get_by_role("combobox", name="Object")
     field.fill("key 11")
     page.get_by_role("option", name="key 119").click()
-    expect(page).to_have_url(re.compile("entity_type=key&entity_id="))
+    expect(page).to_have_url(re.compile("entity_id=.*entity_type=key"))
     expect(entries(page)).to_have_count(1)
     expect(field).to_have_value("key 119")
     page.get_by_role("button", name="Clear filters").click()
@@ -133,7 +134,7 @@ def test_filters_are_in_the_address_and_survive_a_reload(page, filled):
     expect(entries(page)).to_have_count(100)
     assert set(entries(page).locator("td:nth-child(4)").all_inner_texts()) == {"Key"}
     page.get_by_role("button", name="Show more").click()
-    expect(entries(page)).to_have_count(120)
+    expect(entries(page)).to_have_count(121)
     expect(page.get_by_role("button", name="Show more")).to_have_count(0)
     page.get_by_role("button", name="Clear filters").click()
     expect(page).to_have_url(re.compile("/audit$"))
@@ -189,7 +190,7 @@ def test_dates_narrow_and_nothing_found_is_told(page, filled):
 
 def test_an_object_is_followed_through_the_log(page, filled):
     page.goto("/audit?entity_type=model")
-    page.get_by_role("row", name="Changed").filter(has_text="team/reviewer").get_by_role("button").click()
+    page.get_by_role("row", name="Changed").filter(has_text="Reviewer").get_by_role("button").click()
     page.get_by_role("link", name="All entries for this object").click()
     expect(page.get_by_role("dialog")).to_have_count(0)
     expect(entries(page)).to_have_count(2)

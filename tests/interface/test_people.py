@@ -90,7 +90,10 @@ def test_who_called_a_model_was_active(house, page):
         ask = {"model": "tiny-llama", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}
         before = sum(item["calls"] for item in house.usage("user").values())
         house.admin.post("/api/v1/models/model/access/update", json={"id": "tiny-llama", "access_control": None})
-        assert client.post("/v1/chat/completions", json=ask).status_code == 200
+        try:
+            assert client.post("/v1/chat/completions", json=ask).status_code == 200
+        finally:
+            house.admin.post("/api/v1/models/model/delete", json={"id": "tiny-llama"}).raise_for_status()
     house.wait_for_calls(before + 1)
     page.goto("/people")
     expect(page.get_by_role("row", name="Bea")).to_contain_text("Not in 30 days")
