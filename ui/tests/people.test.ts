@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { readFileSync } from "node:fs";
 import { device } from "../src/pages/account/device";
+import { entriesOf, withRight, type Grant } from "../src/parts/access";
 import { newPassword } from "../src/pages/people/password";
 import { differing, given, inSections, pathsOf, sentence, withValue } from "../src/pages/people/permission";
 import { gives, through, told } from "../src/pages/people/reasons";
@@ -37,6 +38,18 @@ test("models that name a group are counted, each once", () => {
   ];
   expect(sharedWith("lab", models)).toBe(1);
   expect(sharedWith("research", models)).toBe(0);
+});
+
+test("a right that changes keeps its place among the others", () => {
+  const grant = (id: string, permission: "read" | "write"): Grant => ({
+    ...{ principal_type: "user", principal_id: id, permission },
+  });
+  const grants = [grant("ada", "read"), grant("bea", "read"), grant("bea", "write"), grant("cem", "read")];
+  const lines = (of: Grant[]) => entriesOf(of).map((one) => `${one.id} ${one.right}`);
+  expect(lines(withRight(grants, "user", "ada", "write"))).toEqual(["ada write", "bea write", "cem read"]);
+  expect(lines(withRight(grants, "user", "bea", "read"))).toEqual(["ada read", "bea read", "cem read"]);
+  expect(lines(withRight(grants, "user", "bea", null))).toEqual(["ada read", "cem read"]);
+  expect(lines(withRight(grants, "user", "dan", "read"))).toEqual([...lines(grants), "dan read"]);
 });
 
 test("groups stand below those that they are part of", () => {
