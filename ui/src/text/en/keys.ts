@@ -17,7 +17,8 @@ export const keys = {
   hint: "Key",
   noHint: "None",
   models: "Models",
-  modelsHelp: "Leave empty for every model the owner may use. Limiting models turns off management calls for this key.",
+  modelsHelp:
+    "Empty means every model the owner may use. A key limited to some models can manage nothing but keys of the same scope.",
   modelsAdd: "Add a model",
   allModels: "All models",
   modelCount: (first: string, others: number) => (others ? `${first} and ${others} more` : first),
