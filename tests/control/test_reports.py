@@ -1,6 +1,8 @@
 """Usage and audit reports: dimensions, spans of time, pages, and nobody sees what is not theirs."""
 
+import sqlite3
 import time
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -34,7 +36,7 @@ def test_every_dimension_adds_up(busy):
         rows = get(busy, group_by=dimension).json()["items"]
         assert sum(row["calls"] for row in rows) == 7, dimension
         assert all(
-            set(row) >= {dimension, "calls", "tokens", "input_tokens", "output_tokens", "errors", "cost"}
+            set(row) >= {dimension, "calls", "tokens", "input_tokens", "output_tokens", "errors", "last_at", "cost"}
             for row in rows
         )
     assert busy.usage("user")["file-user@example.com"]["calls"] == 3
@@ -42,6 +44,18 @@ def test_every_dimension_adds_up(busy):
     assert busy.usage("model")["error-500"]["errors"] == 1
     assert busy.usage("user")["file-user@example.com"]["output_tokens"] == 9
     assert all(isinstance(key, int) and key % 86_400 == 0 for key in busy.usage("day"))
+
+
+def test_each_item_tells_when_its_latest_call_began(busy):
+    user = "file-user@example.com"
+    with closing(sqlite3.connect(busy.data_dir / "ledger.db", isolation_level=None, timeout=20)) as ledger:
+        began = [row[0] for row in ledger.execute("SELECT started_at FROM ledger WHERE user_id = ?", (user,))]
+        # Calls of one test begin within the same second: one of them is moved.
+        ledger.execute("UPDATE ledger SET started_at = ? WHERE started_at = ?", (max(began) + 5_000, min(began)))
+    assert busy.usage("user")[user]["last_at"] == (max(began) + 5_000) // 1000
+    others = [row for value, row in busy.usage("user").items() if value != user]
+    assert others
+    assert all(row["last_at"] < (max(began) + 5_000) // 1000 for row in others)
 
 
 @pytest.mark.parametrize("group_by", ["id", "started_at", "model; DROP TABLE ledger", "", "MODEL", "model,user"])

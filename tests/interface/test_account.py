@@ -40,11 +40,19 @@ def test_the_account_tells_who_one_is_and_what_one_may_do(house, browser, person
         expect(page.get_by_role("heading", name="Account")).to_be_visible()
         expect(page.get_by_text(OWN)).to_be_visible()
         expect(page.get_by_text("Authors")).to_be_visible()
-        expect(page.get_by_text("Make models of their own, change them and see them in the workspace")).to_be_visible()
-        expect(page.get_by_text("Make, change and rotate API keys of their own")).to_be_hidden()
+        expect(page.get_by_text("Create and edit models")).to_be_visible()
+        expect(page.get_by_text("Create, edit and rotate API keys")).to_be_hidden()
         assert faults(page) == []
         picture(page, "account-user")
     house.admin.delete(f"/api/v1/groups/id/{group}/delete")
+
+
+def test_an_administrator_finds_the_way_to_their_own_entry(house, browser):
+    with opened(browser, house.url) as page:
+        sign_in(page, EMAIL, PASSWORD)
+        page.goto("/account")
+        page.get_by_role("link", name="Change your name or e-mail in People").click()
+        expect(page.get_by_role("dialog").get_by_label("E-mail")).to_have_value(EMAIL)
 
 
 def test_sessions_are_told_apart_and_end(house, browser, person):
@@ -54,13 +62,13 @@ def test_sessions_are_told_apart_and_end(house, browser, person):
         page.goto("/account")
         listed = page.get_by_role("listitem").filter(has_text="Signed in")
         expect(listed).to_have_count(4)
-        expect(listed.filter(has_text="this one")).to_have_count(1)
-        page.get_by_role("button", name="End the session of Firefox on Linux").click()
+        expect(listed.filter(has_text="This one")).to_have_count(1)
+        page.get_by_role("button", name="Sign out Firefox on Linux").click()
         expect(listed).to_have_count(3)
         assert [client.get("/api/v1/auths/").status_code for client in others] == [200, 401, 200]
-        page.get_by_role("button", name="End all others").click()
+        page.get_by_role("button", name="Sign out all others").click()
         expect(listed).to_have_count(1)
-        expect(page.get_by_text("You are signed in nowhere else.")).to_be_visible()
+        expect(page.get_by_text("You are not signed in anywhere else.")).to_be_visible()
         assert [client.get("/api/v1/auths/").status_code for client in others] == [401, 401, 401]
         for client in others:
             client.close()
@@ -70,10 +78,10 @@ def test_a_session_that_was_ended_elsewhere_asks_to_sign_in_and_goes_on(house, b
     with opened(browser, house.url, expected=("status of 401",)) as page:
         sign_in(page, OWN, PASSWORD)
         page.goto("/account")
-        expect(page.get_by_text("this one")).to_be_visible()
+        expect(page.get_by_text("This one")).to_be_visible()
         page.get_by_label("New password", exact=True).fill("typed before")
         house.admin.delete(f"/api/v1/users/{person}/sessions").raise_for_status()
-        page.get_by_label("Present password").fill("x")
+        page.get_by_label("Current password").fill("x")
         page.get_by_label("New password again").fill("typed before")
         page.get_by_role("button", name="Change password").click()
         lost = page.get_by_role("dialog", name="You were signed out")
@@ -89,19 +97,19 @@ def test_a_new_password_ends_other_sessions_and_keeps_this_one(house, browser, p
         sign_in(page, OWN, PASSWORD)
         other = signed_in(house)
         page.goto("/account")
-        page.get_by_label("Present password").fill("wrong")
+        page.get_by_label("Current password").fill("wrong")
         page.get_by_label("New password", exact=True).fill(NEXT)
         page.get_by_label("New password again").fill("something else")
-        expect(page.get_by_text("The two are not the same.")).to_be_visible()
+        expect(page.get_by_text("The two passwords differ.")).to_be_visible()
         change = page.get_by_role("button", name="Change password")
         expect(change).to_be_disabled()
         page.get_by_label("New password again").fill(NEXT)
         change.click()
-        expect(page.get_by_role("alert")).to_contain_text("present password is wrong")
-        page.get_by_label("Present password").fill(PASSWORD)
+        expect(page.get_by_role("alert")).to_contain_text("password is wrong")
+        page.get_by_label("Current password").fill(PASSWORD)
         change.click()
         expect(page.get_by_text("Password changed.")).to_be_visible()
-        expect(page.get_by_label("Present password")).to_have_value("")
+        expect(page.get_by_label("Current password")).to_have_value("")
         assert other.get("/api/v1/auths/").status_code == 401
         other.close()
         page.reload()
@@ -163,7 +171,7 @@ def test_pictures(house, browser, theme):
         for (width, height), label in ((WIDE, "wide"), (MIDDLE, "middle"), (NARROW, "narrow")):
             page.set_viewport_size({"width": width, "height": height})
             page.goto("/account")
-            expect(page.get_by_text("this one").first).to_be_visible()
+            expect(page.get_by_text("This one").first).to_be_visible()
             assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, label
             assert faults(page) == []
             picture(page, f"account-{label}-{theme}", whole=True)

@@ -23,10 +23,10 @@ def nothing(house):
 
 def create(page: Page, name: str) -> str:
     """A key made through the form, with what it has by default; the key itself."""
-    page.get_by_role("button", name="Create key").first.click()
+    page.get_by_role("button", name="New key").first.click()
     drawer = page.get_by_role("dialog", name="New key")
     drawer.get_by_label("Name").fill(name)
-    drawer.get_by_role("button", name="Create key").click()
+    drawer.get_by_role("button", name="Create").click()
     return secret_of(page)
 
 
@@ -52,9 +52,9 @@ def test_a_key_is_made_seen_once_and_works(house, page, nothing):
     page.goto("/keys")
     expect(page.get_by_role("heading", name="Keys")).to_be_visible()
     page.keyboard.press("Escape")
-    page.get_by_role("button", name="Create key").first.click()
+    page.get_by_role("button", name="New key").first.click()
     drawer = page.get_by_role("dialog", name="New key")
-    expect(drawer.get_by_role("button", name="Create key")).to_be_disabled()
+    expect(drawer.get_by_role("button", name="Create")).to_be_disabled()
     drawer.get_by_label("Name").fill("agent")
     models = drawer.get_by_role("combobox", name="Models")
     models.fill("tiny")
@@ -64,7 +64,7 @@ def test_a_key_is_made_seen_once_and_works(house, page, nothing):
     drawer.get_by_label("Calls at once").fill("4")
     assert faults(page) == []
     picture(page, "keys-new")
-    drawer.get_by_role("button", name="Create key").click()
+    drawer.get_by_role("button", name="Create").click()
 
     shown = page.get_by_role("dialog", name="Your new key")
     secret = shown.get_by_label("The key", exact=True).inner_text()
@@ -78,7 +78,7 @@ def test_a_key_is_made_seen_once_and_works(house, page, nothing):
     expect(shown).to_be_hidden()
 
     row = page.get_by_role("row", name="agent")
-    expect(row).to_contain_text("Works")
+    expect(row).to_contain_text("Active")
     assert secret not in page.content()
     assert status(house, secret) == 200
     key = listed(house, "agent")
@@ -106,7 +106,7 @@ def test_a_key_is_rotated_with_an_overlap_then_without(house, page, nothing):
     page.get_by_role("button", name="Actions for turning").click()
     page.get_by_role("menuitem", name="Rotate").click()
     dialog = page.get_by_role("dialog", name="Rotate turning")
-    dialog.get_by_label("The old key works for").select_option("1 hour more")
+    dialog.get_by_label("The old key works for").select_option("1 more hour")
     picture(page, "keys-rotate")
     assert faults(page) == []
     dialog.get_by_role("button", name="Rotate").click()
@@ -119,7 +119,7 @@ def test_a_key_is_rotated_with_an_overlap_then_without(house, page, nothing):
     # The old one is deleted; then the new one is rotated at once.
     page.get_by_role("row", name="Being replaced").get_by_role("button", name="Actions for turning").click()
     page.get_by_role("menuitem", name="Delete").click()
-    page.get_by_role("dialog", name="Delete turning?").get_by_role("button", name="Delete key").click()
+    page.get_by_role("dialog", name="Delete “turning”?").get_by_role("button", name="Delete").click()
     expect(page.get_by_role("row", name="turning")).to_have_count(1)
     assert status(house, first) == 401
     page.get_by_role("button", name="Actions for turning").click()
@@ -155,19 +155,66 @@ def test_a_key_is_changed_and_deleted(house, page, nothing):
     assert (key["limits"]["rpm"], key["limits"]["tpm"], key["dialects"]) == (7, 1000, ["ollama"])
     page.get_by_role("button", name="new name", exact=True).click()
     page.get_by_role("dialog", name="new name").get_by_role("button", name="Delete").click()
-    asked = page.get_by_role("dialog", name="Delete new name?")
+    asked = page.get_by_role("dialog", name="Delete “new name”?")
     expect(asked).to_contain_text("cannot come back")
     picture(page, "keys-delete")
-    asked.get_by_role("button", name="Delete key").click()
+    asked.get_by_role("button", name="Delete").click()
     expect(page.get_by_role("button", name="new name", exact=True)).to_be_hidden()
     assert status(house, secret) == 401
+
+
+def test_a_key_tells_when_it_was_last_used(house, page, nothing):
+    house.make_key(name="idle")
+    with house.client(house.make_key(name="busy")) as client:
+        ask = {"model": "tiny-llama", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}
+        before = sum(item["calls"] for item in house.usage("key").values())
+        assert client.post("/v1/chat/completions", json=ask).status_code == 200
+    house.wait_for_calls(before + 1)
+    page.goto("/keys")
+    expect(page.get_by_role("columnheader", name="Last used")).to_be_visible()
+    expect(page.get_by_role("row", name="idle")).to_contain_text("Not in 30 days")
+    expect(page.get_by_role("row", name="busy").locator("time")).to_be_visible()
+    declared = next(one for one in house.admin.get("/api/v1/keys").json()["items"] if one["source"] == "environment")
+    expect(page.get_by_role("row", name=declared["name"])).to_contain_text("environment")
+
+
+def test_a_change_leaves_what_somebody_else_changed_meanwhile(house, page, nothing):
+    house.make_key(name="shared key", limits={"rpm": 5})
+    page.goto("/keys")
+    page.get_by_role("button", name="shared key", exact=True).click()
+    drawer = page.get_by_role("dialog", name="shared key")
+    drawer.get_by_label("Name").fill("renamed key")
+    key = listed(house, "shared key")
+    house.admin.patch(f"/api/v1/keys/{key['id']}", json={"limits": {"rpm": 9}}).raise_for_status()
+    drawer.get_by_role("button", name="Save").click()
+    expect(drawer).to_be_hidden()
+    assert listed(house, "renamed key")["limits"]["rpm"] == 9
+
+
+def test_the_new_key_is_shown_although_the_list_cannot_be_had(house, browser, nothing):
+    with opened(browser, house.url, expected=("status of 503",)) as page:
+        sign_in(page, EMAIL, PASSWORD)
+        page.goto("/keys")
+        expect(page.get_by_role("table")).to_be_visible()
+
+        def refuse(route):
+            if route.request.method == "GET":
+                route.fulfill(status=503, json={"detail": "Not now."})
+            else:
+                route.continue_()
+
+        page.route("**/api/v1/keys", refuse)
+        assert status(house, create(page, "seen")) == 200
+        # What was had before stays below what went wrong.
+        expect(page.get_by_role("alert").filter(has_text="Not now.")).to_be_visible()
+        expect(page.get_by_role("table")).to_be_visible()
 
 
 def test_a_key_that_has_expired_says_so_and_is_refused(house, page, nothing):
     ends = int(time.time()) + 3
     secret = house.make_key(name="short", expires_at=ends)
     page.goto("/keys")
-    expect(page.get_by_role("row", name="short")).to_contain_text("Works")
+    expect(page.get_by_role("row", name="short")).to_contain_text("Active")
     page.wait_for_function("ends => Date.now() / 1000 > ends", arg=ends)
     page.reload()
     expect(page.get_by_role("row", name="short")).to_contain_text("Expired")
@@ -185,7 +232,7 @@ def test_an_administrator_makes_a_key_for_a_service_account(house, page, nothing
     owner.fill("builds")
     page.get_by_role("option", name="Builds").click()
     drawer.get_by_label("Name").fill("for builds")
-    drawer.get_by_role("button", name="Create key").click()
+    drawer.get_by_role("button", name="Create").click()
     secret = secret_of(page)
     assert listed(house, "for builds")["user_id"] == user
     with house.client(secret) as client:
@@ -205,7 +252,7 @@ def test_a_plain_person_sees_and_makes_only_their_own(house, browser, nothing):
         page.goto("/keys")
         expect(page.get_by_role("row", name="given")).to_be_visible()
         expect(page.get_by_role("row", name="somebody else's")).to_be_hidden()
-        expect(page.get_by_role("button", name="Create key")).to_be_hidden()
+        expect(page.get_by_role("button", name="New key")).to_be_hidden()
         expect(page.get_by_role("columnheader", name="Owner")).to_be_hidden()
         house.admin.post("/api/v1/users/default/permissions", json={"features": {"api_keys": True}})
         try:
@@ -243,7 +290,7 @@ def test_the_page_is_not_for_those_who_may_have_no_keys(house, browser, nothing)
         sign_in(page, "keyless@example.com", PASSWORD)
         page.goto("/keys")
         expect(page.get_by_role("heading", name="Not for you")).to_be_visible()
-        expect(page.get_by_role("button", name="Create key")).to_have_count(0)
+        expect(page.get_by_role("button", name="New key")).to_have_count(0)
         assert faults(page) == []
 
 

@@ -56,7 +56,7 @@ def signs_in(house, email: str, password: str) -> int:
 def test_a_person_who_waits_is_approved_and_that_can_be_undone(house, page):
     person(house, "Ada Waiting", role="pending")
     page.goto("/people")
-    panel = page.get_by_role("region", name="1 person waits for you")
+    panel = page.get_by_role("region", name="1 person is waiting for approval")
     expect(panel).to_contain_text("Ada Waiting")
     assert faults(page) == []
     picture(page, "people-waiting")
@@ -68,11 +68,82 @@ def test_a_person_who_waits_is_approved_and_that_can_be_undone(house, page):
     assert users(house)["Ada Waiting"]["role"] == "pending"
 
 
+def test_a_person_who_waits_is_declined_after_a_question(house, page):
+    person(house, "Eve Waiting", role="pending")
+    page.goto("/people")
+    panel = page.get_by_role("region", name="1 person is waiting for approval")
+    panel.get_by_role("button", name="Decline Eve Waiting").click()
+    asked = page.get_by_role("dialog", name="Decline “Eve Waiting”?")
+    expect(asked).to_contain_text("This cannot be undone")
+    asked.get_by_role("button", name="Cancel").click()
+    assert users(house)["Eve Waiting"]["role"] == "pending"
+    panel.get_by_role("button", name="Decline Eve Waiting").click()
+    asked.get_by_role("button", name="Decline").click()
+    expect(panel).to_be_hidden()
+    assert "Eve Waiting" not in users(house)
+
+
+def test_who_called_a_model_was_active(house, page):
+    ada = person(house, "Ada")
+    person(house, "Bea")
+    with house.client(house.make_key(user_id=ada, name="theirs")) as client:
+        ask = {"model": "tiny-llama", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}
+        before = sum(item["calls"] for item in house.usage("user").values())
+        house.admin.post("/api/v1/models/model/access/update", json={"id": "tiny-llama", "access_control": None})
+        try:
+            assert client.post("/v1/chat/completions", json=ask).status_code == 200
+        finally:
+            house.admin.post("/api/v1/models/model/delete", json={"id": "tiny-llama"}).raise_for_status()
+    house.wait_for_calls(before + 1)
+    page.goto("/people")
+    expect(page.get_by_role("row", name="Bea")).to_contain_text("Not in 30 days")
+    expect(page.get_by_role("row", name="Ada")).not_to_contain_text("Not in 30 days")
+    expect(page.get_by_role("row", name="Ada").locator("time").first).to_be_visible()
+
+
+def test_what_was_saved_is_told_when_the_groups_are_not(house, browser):
+    person(house, "Ada")
+    authors = group(house, "Authors")
+    with opened(browser, house.url, expected=("status of 503",)) as page:
+        sign_in(page, EMAIL, PASSWORD)
+        page.goto("/people?query=ada")
+        page.get_by_role("button", name="Ada", exact=True).click()
+        drawer = page.get_by_role("dialog", name="Ada")
+        drawer.get_by_label("New password").fill("a long new password")
+        choose(page, "Groups", "auth", "Authors")
+        refused = f"**/api/v1/groups/id/{authors}/users/add"
+        page.route(refused, lambda route: route.fulfill(status=503, json={"detail": "Not now."}))
+        drawer.get_by_role("button", name="Save").click()
+        shown = page.get_by_role("dialog", name="Ada can sign in")
+        expect(shown.get_by_label("The password", exact=True)).to_have_text("a long new password")
+        shown.get_by_role("button", name="Copy the password").click()
+        shown.get_by_role("button", name="Done").click()
+        expect(drawer.get_by_text("the groups were not")).to_be_visible()
+        expect(drawer.get_by_role("alert")).to_contain_text("Not now.")
+        assert signs_in(house, "ada@example.com", "a long new password") == 200
+        page.unroute(refused)
+        drawer.get_by_role("button", name="Save").click()
+        expect(drawer).to_be_hidden()
+        assert users(house)["Ada"]["group_ids"] == [authors]
+
+
+@pytest.mark.parametrize(("path", "noun"), [("people", "person"), ("people/groups", "group")])
+def test_an_address_of_what_is_gone_says_so(house, browser, path, noun):
+    with opened(browser, house.url, expected=("status of 404",)) as page:
+        sign_in(page, EMAIL, PASSWORD)
+        page.goto(f"/{path}?id=nowhere")
+        drawer = page.get_by_role("dialog")
+        expect(drawer).to_contain_text(f"There is no such {noun}.")
+        assert faults(page) == []
+        drawer.get_by_role("button", name="Close").click()
+        expect(page).to_have_url(re.compile(rf"/{path}$"))
+
+
 def test_a_person_is_added_with_a_password_that_is_seen_once(house, page):
     group(house, "Authors")
     page.goto("/people")
-    page.get_by_role("button", name="Add person").click()
-    drawer = page.get_by_role("dialog", name="Add somebody")
+    page.get_by_role("button", name="New person").click()
+    drawer = page.get_by_role("dialog", name="New person")
     drawer.get_by_label("Name").fill("Grace")
     drawer.get_by_label("E-mail").fill("grace@example.com")
     drawer.get_by_role("button", name="Generate").click()
@@ -81,10 +152,13 @@ def test_a_person_is_added_with_a_password_that_is_seen_once(house, page):
     expect(drawer.get_by_role("combobox", name="Groups")).to_have_value("")
     assert faults(page) == []
     picture(page, "people-new")
-    drawer.get_by_role("button", name="Add person").click()
+    drawer.get_by_role("button", name="Create").click()
     shown = page.get_by_role("dialog", name="Grace can sign in")
     expect(shown.get_by_label("The password", exact=True)).to_have_text(password)
     picture(page, "people-password")
+    shown.get_by_role("button", name="Done").click()
+    expect(shown.get_by_role("alert")).to_contain_text("cannot be shown again")
+    shown.get_by_role("button", name="Copy the password").click()
     shown.get_by_role("button", name="Done").click()
     expect(page.get_by_role("row", name="Grace")).to_contain_text("Authors")
     assert password not in page.content()
@@ -93,11 +167,11 @@ def test_a_person_is_added_with_a_password_that_is_seen_once(house, page):
 
 def test_a_service_account_has_no_password(house, page):
     page.goto("/people?new=1")
-    drawer = page.get_by_role("dialog", name="Add somebody")
+    drawer = page.get_by_role("dialog", name="New person")
     drawer.get_by_label("Kind").select_option("Service account")
     expect(drawer.get_by_label("Password")).to_be_hidden()
     drawer.get_by_label("E-mail").fill("builds@example.com")
-    drawer.get_by_role("button", name="Add person").click()
+    drawer.get_by_role("button", name="Create").click()
     expect(page.get_by_role("row", name="builds")).to_contain_text("service")
     assert users(house)["builds"]["kind"] == "service"
 
@@ -107,9 +181,9 @@ def test_a_taken_address_is_told_and_nothing_typed_is_lost(house, browser):
     with opened(browser, house.url, expected=("status of 409",)) as page:
         sign_in(page, EMAIL, PASSWORD)
         page.goto("/people?new=1")
-        drawer = page.get_by_role("dialog", name="Add somebody")
+        drawer = page.get_by_role("dialog", name="New person")
         drawer.get_by_label("E-mail").fill("ada@example.com")
-        drawer.get_by_role("button", name="Add person").click()
+        drawer.get_by_role("button", name="Create").click()
         expect(drawer.get_by_role("alert")).to_contain_text("already")
         expect(drawer.get_by_label("E-mail")).to_have_value("ada@example.com")
 
@@ -127,7 +201,7 @@ def test_a_person_is_changed_signed_out_and_deleted_with_their_models_handed_on(
     drawer = page.get_by_role("dialog", name="Leaver")
     expect(drawer.get_by_role("button", name="Save")).to_be_disabled()
     drawer.get_by_role("button", name="Sign out everywhere").click()
-    expect(drawer.get_by_text("Nowhere at present.")).to_be_visible()
+    expect(drawer.get_by_text("Not signed in anywhere.")).to_be_visible()
     drawer.get_by_label("Name").fill("Leaver Two")
     drawer.get_by_label("Role").select_option("User")
     choose(page, "Groups", "auth", "Authors")
@@ -135,23 +209,30 @@ def test_a_person_is_changed_signed_out_and_deleted_with_their_models_handed_on(
     assert faults(page) == []
     picture(page, "people-drawer")
     drawer.get_by_role("button", name="Save").click()
-    page.get_by_role("dialog", name="Leaver Two can sign in").get_by_role("button", name="Done").click()
+    shown = page.get_by_role("dialog", name="Leaver Two can sign in")
+    shown.get_by_role("button", name="Copy the password").click()
+    shown.get_by_role("button", name="Done").click()
     changed = users(house)["Leaver Two"]
     assert (changed["role"], changed["group_ids"]) == ("user", [authors])
     assert signs_in(house, "leaver@example.com", "another long password") == 200
 
     page.get_by_role("button", name="Leaver Two", exact=True).click()
-    page.get_by_role("dialog", name="Leaver Two").get_by_role("button", name="Delete").click()
-    asked = page.get_by_role("dialog", name="Delete Leaver Two?")
+    # The drawer knows at once what was saved.
+    drawer = page.get_by_role("dialog", name="Leaver Two")
+    expect(drawer.get_by_label("Name")).to_have_value("Leaver Two")
+    expect(drawer.get_by_label("Role")).to_have_value("user")
+    expect(drawer.get_by_role("list", name="Groups")).to_contain_text("Authors")
+    drawer.get_by_role("button", name="Delete").click()
+    asked = page.get_by_role("dialog", name="Delete “Leaver Two”?")
     expect(asked).to_contain_text("1 key stops working")
-    go = asked.get_by_role("button", name="Delete person")
+    go = asked.get_by_role("button", name="Delete")
     expect(go).to_be_disabled()
     choose(page, "Their models go to", "heir", "Heir")
     asked.get_by_label("Type leaver@example.com to confirm").fill("leaver@example.com")
     assert faults(page) == []
     picture(page, "people-delete")
     go.click()
-    expect(page.get_by_role("heading", name="Nobody is called that")).to_be_visible()
+    expect(page.get_by_role("heading", name="Nobody matches")).to_be_visible()
     assert "Leaver Two" not in users(house)
     model = house.admin.get("/api/v1/models/model", params={"id": "helper"}).json()
     assert model["user_id"] == heir
@@ -171,9 +252,9 @@ def test_the_last_administrator_stays_and_the_server_says_so_in_place(browser, t
         expect(drawer.get_by_role("alert")).to_contain_text("last administrator")
         expect(drawer.get_by_label("Role")).to_have_value("user")
         drawer.get_by_role("button", name="Delete").click()
-        asked = page.get_by_role("dialog", name="Delete admin?")
+        asked = page.get_by_role("dialog", name="Delete “admin”?")
         asked.get_by_label(f"Type {EMAIL} to confirm").fill(EMAIL)
-        asked.get_by_role("button", name="Delete person").click()
+        asked.get_by_role("button", name="Delete").click()
         expect(asked.get_by_role("alert")).to_contain_text("last administrator")
 
 
@@ -203,10 +284,10 @@ def test_giving_up_ones_own_role_or_account_says_what_is_lost_first(house, brows
         page.goto("/people?query=second")
         page.get_by_role("button", name="Second", exact=True).click()
         drawer.get_by_role("button", name="Delete").click()
-        asked = page.get_by_role("dialog", name="Delete Second?")
+        asked = page.get_by_role("dialog", name="Delete “Second”?")
         expect(asked).to_contain_text("This is your own account.")
         asked.get_by_label("Type second@example.com to confirm").fill("second@example.com")
-        asked.get_by_role("button", name="Delete person").click()
+        asked.get_by_role("button", name="Delete").click()
         expect(page.get_by_role("button", name="Sign in")).to_be_visible()
         assert house.admin.get(own).status_code == 404
 
@@ -244,20 +325,20 @@ def test_a_nested_group_is_made_and_the_matrix_tells_what_it_gives(house, page):
     page.goto("/people/groups")
     expect(page.get_by_role("heading", name="No groups yet")).to_be_visible()
     picture(page, "groups-empty")
-    page.get_by_role("button", name="Create group").first.click()
+    page.get_by_role("button", name="New group").first.click()
     drawer = page.get_by_role("dialog", name="New group")
     drawer.get_by_role("textbox", name="Name").fill("Lab")
-    drawer.get_by_role("switch", name="Make models of their own, change them and see them in the workspace").click()
-    drawer.get_by_role("button", name="Create group").click()
+    drawer.get_by_role("switch", name="Create and edit models").click()
+    drawer.get_by_role("button", name="Create").click()
     drawer = page.get_by_role("dialog", name="Lab")
     drawer.get_by_role("button", name="Cancel").click()
 
-    page.get_by_role("button", name="Create group").click()
+    page.get_by_role("button", name="New group").click()
     drawer = page.get_by_role("dialog", name="New group")
     drawer.get_by_role("textbox", name="Name").fill("Research")
     drawer.get_by_label("Part of").select_option("Lab")
-    expect(drawer.get_by_text("given by Lab already")).to_be_visible()
-    drawer.get_by_role("button", name="Create group").click()
+    expect(drawer.get_by_text("Already given by Lab")).to_be_visible()
+    drawer.get_by_role("button", name="Create").click()
     drawer = page.get_by_role("dialog", name="Research")
     choose(page, "Add a member", "ada", "Ada")
     expect(drawer.get_by_role("button", name="Remove Ada")).to_be_visible()
@@ -274,18 +355,20 @@ def test_a_nested_group_is_made_and_the_matrix_tells_what_it_gives(house, page):
     form = {"id": "tiny-llama", "name": "Tiny", "access_control": {"read": {"group_ids": [stored["Lab"]["id"]]}}}
     assert house.admin.post("/api/v1/models/create", json=form).status_code == 200
     try:
-        page.get_by_role("link", name="Why", exact=True).click()
+        page.get_by_role("link", name="Check access", exact=True).click()
         choose(page, "Person or service account", "ada", "Ada")
-        row = page.get_by_role("row", name="Make models of their own")
-        expect(row).to_contain_text("Allowed: group Lab gives it, which Research is part of")
-        expect(page.get_by_role("row", name="Make, change and rotate API keys")).to_contain_text(
-            "Denied: nothing gives it"
+        row = page.get_by_role("row", name="Create and edit models")
+        expect(row).to_contain_text("Allowed — through Lab, which contains Research")
+        expect(page.get_by_role("row", name="Create, edit and rotate API keys")).to_contain_text(
+            "Denied — no role, default or group grants it"
         )
-        expect(page.get_by_role("row", name="Write notes")).to_contain_text("Allowed: everybody may by default")
+        expect(page.get_by_role("row", name="Write notes")).to_be_hidden()
+        page.get_by_text("Used only by other apps").click()
+        expect(page.get_by_role("row", name="Write notes")).to_contain_text("Allowed — by default")
         choose(page, "Model", "tiny", "tiny-llama")
-        about = page.get_by_role("heading", name="About Tiny").locator("..")
-        expect(about).to_contain_text("Allowed: group Lab gives it, which Research is part of")
-        expect(about).to_contain_text("Denied: nothing gives it")
+        about = page.get_by_role("heading", name="Tiny", exact=True).locator("..")
+        expect(about).to_contain_text("Allowed — through Lab, which contains Research")
+        expect(about).to_contain_text("Denied — not shared with them")
         assert faults(page) == []
         picture(page, "permissions-matrix", whole=True)
         expect(page).to_have_url(re.compile(rf"user={ada}"))
@@ -314,28 +397,54 @@ def test_members_go_and_come_back_a_group_is_exported_and_deleted(house, page):
     saved = json.loads(download.value.path().read_text())
     assert (saved["name"], saved["user_ids"]) == ("Lab", [ada])
     drawer.get_by_role("button", name="Delete", exact=True).click()
-    asked = page.get_by_role("dialog", name="Delete group Lab?")
+    asked = page.get_by_role("dialog", name="Delete “Lab”?")
     expect(asked).to_contain_text("1 model is shared with it")
-    expect(asked).to_contain_text("1 member will lose what it gives.")
+    expect(asked).to_contain_text("1 member loses what it gives.")
     expect(asked).to_contain_text("1 group below it will stand alone.")
     picture(page, "groups-delete")
-    asked.get_by_role("button", name="Delete group").click()
+    asked.get_by_role("button", name="Delete").click()
     expect(page.get_by_role("button", name="Lab", exact=True)).to_be_hidden()
     expect(page.get_by_role("row", name="Team")).to_be_visible()
     house.admin.post("/api/v1/models/model/delete", json={"id": "shared"}).raise_for_status()
 
 
+def test_a_search_among_members_saves_nothing(house, page):
+    members = [person(house, f"Member{number:02}") for number in range(51)]
+    lab = group(house, "Lab", user_ids=members)
+    page.goto(f"/people/groups?id={lab}")
+    drawer = page.get_by_role("dialog", name="Lab")
+    drawer.get_by_label("Description").fill("not to be saved yet")
+    search = drawer.get_by_label("Search members")
+    search.fill("Member42")
+    search.press("Enter")
+    expect(drawer.get_by_role("button", name="Remove Member42")).to_be_visible()
+    expect(drawer.get_by_role("button", name="Remove Member41")).to_be_hidden()
+    expect(drawer.get_by_label("Description")).to_have_value("not to be saved yet")
+    assert house.admin.get(f"{GROUPS}/id/{lab}").json()["description"] == ""
+
+
+def test_only_what_is_allowed_is_shown_when_asked_for(house, page):
+    ada = person(house, "Ada")
+    page.goto(f"/people/permissions?view=access&user={ada}")
+    denied = page.get_by_role("row", name="Create, edit and rotate API keys")
+    expect(denied).to_contain_text("Denied")
+    page.get_by_label("Only what is allowed").check()
+    expect(page).to_have_url(re.compile("only=allowed"))
+    expect(denied).to_have_count(0)
+    expect(page.get_by_role("row", name="Share with individual people")).to_contain_text("Allowed — by default")
+
+
 def test_a_default_that_is_switched_on_shows_and_permits_and_off_hides_and_refuses(house, page, browser):
     person(house, "Plain", password=PASSWORD)
     page.goto("/people/permissions")
-    save = page.get_by_role("button", name="Save defaults")
+    save = page.get_by_role("button", name="Save")
     expect(save).to_be_disabled()
     assert faults(page) == []
     picture(page, "permissions-defaults", whole=True)
     with opened(browser, house.url) as theirs:
         sign_in(theirs, "plain@example.com", PASSWORD)
         for wanted in (True, False):
-            page.get_by_role("switch", name="Make, change and rotate API keys of their own").click()
+            page.get_by_role("switch", name="Create, edit and rotate API keys").click()
             expect(page.get_by_text("1 change", exact=True)).to_be_visible()
             save.click()
             expect(page.get_by_text("1 change", exact=True)).to_be_hidden()

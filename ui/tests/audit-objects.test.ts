@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { ACTIONS } from "../src/pages/audit/actions";
+import { fieldName, fieldValue, told } from "../src/pages/audit/fields";
 import { actionName, actorName, kindName, objectName, type Entry } from "../src/pages/audit/objects";
 import { overview } from "../src/text/en/overview";
 
@@ -29,5 +30,51 @@ describe("an entry of the log", () => {
   it("names who is no person", () => {
     expect(actorName({ user: null, user_id: "sign-up" })).toBe("Sign-up page");
     expect(actorName({ user: null, user_id: "b14c44a7" })).toBe("b14c44a7");
+  });
+});
+
+describe("fields of an entry", () => {
+  const of = (kind: string, id = "") => ({ entity_type: kind, entity_id: id });
+  const names = {
+    user: new Map([["u1", "Ada"]]),
+    group: new Map([["g1", "Lab"]]),
+    key: new Map([["k2", "agent"]]),
+  };
+
+  it("have the names that the forms have, for every kind of object", () => {
+    expect(fieldName(of("model"), "params.system")).toBe("System prompt");
+    expect(fieldName(of("model"), "user_id")).toBe("Owner");
+    expect(fieldName(of("connection"), "timeouts.first_byte")).toBe("Timeouts: First byte");
+    expect(fieldName(of("connection"), "headers.X-Team")).toBe("Headers: X-Team");
+    expect(fieldName(of("user"), "email")).toBe("E-mail");
+    expect(fieldName(of("group"), "permissions.workspace.models")).toBe("Create and edit models");
+    expect(fieldName(of("key"), "rpm")).toBe("Calls");
+    expect(fieldName(of("settings", "sign_up.enabled"), "value")).toBe("Sign-up");
+    expect(fieldName(of("settings", "permissions"), "value.features.api_keys")).toBe(
+      "Create, edit and rotate API keys",
+    );
+    expect(fieldName(of("unheard"), "of.this")).toBe("of.this");
+  });
+
+  it("name whom an id stands for", () => {
+    expect(fieldValue("model", "user_id", "u1", names)).toBe("Ada");
+    expect(fieldValue("group", "user_ids", ["u1", "gone"], names)).toEqual(["Ada", "gone"]);
+    expect(fieldValue("key", "replaced_by", "k2", names)).toBe("agent");
+    expect(fieldValue("user", "role", "pending", names)).toBe("Waiting");
+    expect(fieldValue("user", "name", "u1", names)).toBe("u1");
+    expect(fieldValue("model", "user_id", null, names)).toBeNull();
+  });
+
+  it("say who may use a model, where null means everyone", () => {
+    const access = (value: unknown) => fieldValue("model", "access_control", value, names);
+    expect([access(null), access({}), access(undefined)]).toEqual(["Public", "Private", undefined]);
+    const lists = { read: { group_ids: ["g1"], user_ids: ["u1"] }, write: { group_ids: [], user_ids: ["u1"] } };
+    expect(access(lists)).toBe("Can use: Lab\nCan use: Ada\nCan use and change: Ada");
+  });
+
+  it("that set nothing are not told", () => {
+    const change = (field: string, old: unknown, now: unknown) => ({ field, old, new: now });
+    const set = [change("name", null, "A"), change("access_control", null, {}), change("is_active", undefined, false)];
+    expect(told([...set, change("meta", undefined, {}), change("tags", null, [])])).toEqual(set);
   });
 });

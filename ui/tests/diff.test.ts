@@ -76,10 +76,16 @@ describe("differences of fields", () => {
   });
 
   it("show values as text, pictures by their size wherever they are", () => {
-    expect([shown(null), shown(undefined), shown(""), shown(0), shown(false)]).toEqual([null, null, "", "0", "false"]);
+    expect([shown(null), shown(undefined), shown(""), shown(0), shown(false)]).toEqual([null, null, "", "0", "No"]);
     expect(shown({ a: 1 })).toBe('{\n  "a": 1\n}');
-    expect(shown(PICTURE)).toBe("picture, 3 KB");
-    expect(shown([{ url: PICTURE }])).toContain('"url": "picture, 3 KB"');
+    expect([shown({}), shown([]), shown(["a", "b"]), shown(["a", "b\nc"])]).toEqual([
+      "None",
+      "None",
+      "a\nb",
+      '[\n  "a",\n  "b\\nc"\n]',
+    ]);
+    expect(shown(PICTURE)).toBe("Picture, 3 KB");
+    expect(shown([{ url: PICTURE }])).toContain('"url": "Picture, 3 KB"');
     expect(byLine("a\nb", "a")).toBe(true);
     expect(byLine("a", "b")).toBe(false);
     expect(byLine(null, "a\nb")).toBe(true);
@@ -144,9 +150,9 @@ test("fields: old and new, nothing for what is not there, pictures as their size
   });
   render(Diff, { changes });
   expect(told()).toEqual([
-    "- before: nothing + after: 0.5",
-    "- before: A + after: empty text",
-    "- before: picture, 3 KB + after: nothing",
+    "- before: Not set + after: 0.5",
+    "- before: A + after: Empty text",
+    "- before: Picture, 3 KB + after: Not set",
   ]);
 });
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { blank, draftOf, sent } from "../src/pages/keys/draft";
+import { blank, differing, draftOf, sent } from "../src/pages/keys/draft";
 import { expiryOf, found, limitsInWords, stateOf, tryLine, type Key } from "../src/pages/keys/key";
 
 const NOW = 1_800_000_000;
@@ -20,8 +20,8 @@ const key = (fields: Partial<Key> = {}): Key => ({
 
 describe("state of a key", () => {
   test.each([
-    ["works", {}],
-    ["works", { expires_at: NOW + 1 }],
+    ["active", {}],
+    ["active", { expires_at: NOW + 1 }],
     ["expired", { expires_at: NOW }],
     ["expired", { expires_at: NOW - 1, replaced_by: "k2" }],
     ["ending", { expires_at: NOW + 60, replaced_by: "k2" }],
@@ -65,6 +65,14 @@ test("what is sent: empty lists mean all, names are trimmed", () => {
     limits: { rpm: 5, tpm: null, concurrency: null },
     expires_at: NOW + 9,
   });
+});
+
+test("a change sends what was changed, so that what somebody else changed meanwhile stays", () => {
+  const was = sent(draftOf(key({ limits: { rpm: 5 } })), null, NOW);
+  const draft = { ...draftOf(key({ limits: { rpm: 5 } })), name: "new name" };
+  expect(differing(sent(draft, null, NOW), was)).toEqual({ name: "new name" });
+  const tighter = { ...draft, limits: { rpm: 4, tpm: null, concurrency: null } };
+  expect(differing(sent(tighter, null, NOW), was)).toEqual({ name: "new name", limits: tighter.limits });
 });
 
 test("limits and the line to try are in words", () => {

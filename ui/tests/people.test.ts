@@ -1,10 +1,11 @@
 import { expect, test } from "vitest";
 import { readFileSync } from "node:fs";
 import { device } from "../src/pages/account/device";
+import { entriesOf, withRight, type Grant } from "../src/parts/access";
 import { newPassword } from "../src/pages/people/password";
 import { differing, given, inSections, pathsOf, sentence, withValue } from "../src/pages/people/permission";
 import { gives, through, told } from "../src/pages/people/reasons";
-import { above, branches, sharedWith, withBelow, type Group } from "../src/pages/people/tree";
+import { above, branches, sharedWith, withBelow, type Group } from "../src/pages/people/nesting";
 import { enforced, permissions } from "../src/text/en/permissions";
 
 const group = (id: string, parent_id: string | null = null): Group => ({
@@ -39,6 +40,18 @@ test("models that name a group are counted, each once", () => {
   expect(sharedWith("research", models)).toBe(0);
 });
 
+test("a right that changes keeps its place among the others", () => {
+  const grant = (id: string, permission: "read" | "write"): Grant => ({
+    ...{ principal_type: "user", principal_id: id, permission },
+  });
+  const grants = [grant("ada", "read"), grant("bea", "read"), grant("bea", "write"), grant("cem", "read")];
+  const lines = (of: Grant[]) => entriesOf(of).map((one) => `${one.id} ${one.right}`);
+  expect(lines(withRight(grants, "user", "ada", "write"))).toEqual(["ada write", "bea write", "cem read"]);
+  expect(lines(withRight(grants, "user", "bea", "read"))).toEqual(["ada read", "bea read", "cem read"]);
+  expect(lines(withRight(grants, "user", "bea", null))).toEqual(["ada read", "cem read"]);
+  expect(lines(withRight(grants, "user", "dan", "read"))).toEqual([...lines(grants), "dan read"]);
+});
+
 test("groups stand below those that they are part of", () => {
   const shown = branches([group("alone"), lab, group("lost", "gone"), research, team]);
   expect(shown.map(({ group: one, depth }) => [one.id, depth])).toEqual([
@@ -68,7 +81,7 @@ test("permissions are paths, in sections, and every one that the documents name 
   expect(inSections(pathsOf(tree))[0]).toMatchObject({
     id: "workspace",
     own: ["workspace.models"],
-    told: ["workspace.tools"],
+    others: ["workspace.tools"],
   });
   expect(sentence("newer.than_this")).toBe("newer.than_this");
   const rows = readFileSync("../docs/people.md", "utf-8").matchAll(/^\| `([a-z_]+\.[a-z_]+)` \|.*\| (.*) \|$/gm);
@@ -90,16 +103,15 @@ const by = (kind: "group" | "default" | "pending" | "everyone", group_id: string
 
 test("reasons are told in words", () => {
   expect(through(groups[0]!, groups)).toEqual(["Team"]);
-  expect(told({ allowed: true, reasons: [by("group", "lab")] }, groups)).toBe(
-    "group Lab gives it, which Team is part of",
-  );
+  expect(told({ allowed: true, reasons: [by("group", "lab")] }, groups)).toBe("through Lab, which contains Team");
   expect(told({ allowed: true, reasons: [by("default"), by("group", "team")] }, groups)).toBe(
-    "everybody may by default; group Team gives it",
+    "by default; through Team",
   );
-  expect(told({ allowed: false, reasons: [] }, groups)).toBe("nothing gives it");
-  expect(told({ allowed: false, reasons: [by("pending")] }, groups)).toBe("they wait for approval");
+  expect(told({ allowed: false, reasons: [] }, groups)).toBe("no role, default or group grants it");
+  expect(told({ allowed: false, reasons: [by("pending")] }, groups)).toBe("waiting for approval");
   const closed = { allowed: false, reasons: [] };
-  expect(told({ allowed: false, reasons: [by("everyone")] }, groups, closed)).toContain("base model");
+  expect(told({ allowed: false, reasons: [by("everyone")] }, groups, { base: closed })).toContain("base model");
+  expect(told(closed, groups, { none: "not shared" })).toBe("not shared");
   expect(gives({ allowed: true, reasons: [by("group", "lab")] }, "group", "lab")).toBe(true);
   expect(gives({ allowed: true, reasons: [by("group", "lab")] }, "group", "team")).toBe(false);
 });

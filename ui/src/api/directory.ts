@@ -68,17 +68,25 @@ async function listed<Entry>(path: string, signal: AbortSignal): Promise<Entry[]
 const MONTH_SECONDS = 30 * 86_400;
 const MOST_PAGES = 20;
 
-/** Calls in the last 30 days by `key` or `user`. */
+/** What was called within the days that are asked for. */
+export interface Calls {
+  count: number;
+  /** When the latest began, Unix seconds. */
+  lastAt: number;
+}
+
+/** Calls in the last 30 days by `key` or `user`; who made none is not there. */
 export const callsBy = (dimension: "key" | "user") => ({
   queryKey: ["usage", "calls", dimension],
   queryFn: async ({ signal }: { signal: AbortSignal }) => {
-    const calls = new Map<string, number>();
+    const calls = new Map<string, Calls>();
     const from = String(Math.floor(Date.now() / 1000) - MONTH_SECONDS);
     let after: string | undefined;
     for (let page = 0; page < MOST_PAGES; page += 1) {
       const query = { group_by: dimension, from, ...(after === undefined ? {} : { after }) };
       const part = await body(api.GET("/api/v1/usage", { params: { query }, signal }));
-      for (const item of part.items) calls.set(String(item[dimension]), Number(item.calls));
+      for (const item of part.items)
+        calls.set(String(item[dimension]), { count: Number(item.calls), lastAt: Number(item.last_at) });
       if (part.next === null) break;
       after = part.next;
     }

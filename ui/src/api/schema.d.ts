@@ -3743,7 +3743,8 @@ export interface components {
         /**
          * Usage
          * @description Each item holds the dimension by its own name, `calls`, `tokens`, `input_tokens`, `output_tokens`, `errors` (calls
-         *     that did not end well) and `cost` (null until prices are known). `next` continues the list, null at its end.
+         *     that did not end well), `last_at` (when the latest call began, Unix seconds) and `cost` (null until prices are known).
+         *     `next` continues the list, null at its end.
          */
         Usage: {
             /** Items */

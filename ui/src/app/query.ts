@@ -7,6 +7,12 @@ export function queryValue(name: string): string {
   return searchParams.toURLSearchParams().get(name) ?? "";
 }
 
+/** The page of a list that the address asks for, from 1. */
+export function pageNumber(): number {
+  const page = Number(queryValue("page"));
+  return Number.isSafeInteger(page) && page > 0 ? page : 1;
+}
+
 /** Changes values in the address; an empty one goes. A step that Back should undo (a drawer) asks for `push`. Done when
  * every guard of unsaved changes has let it. */
 export async function setQuery(changes: Record<string, string>, { push = false } = {}): Promise<void> {

@@ -44,9 +44,13 @@ export function withRight(
   id: string,
   right: Right | null,
 ): Grant[] {
-  const others = grants.filter((grant) => !of(grant, type, id));
   const given: Right[] = right === null ? [] : right === "write" ? ["read", "write"] : ["read"];
-  return [...others, ...given.map((permission): Grant => ({ principal_type: type, principal_id: id, permission }))];
+  const own = given.map((permission): Grant => ({ principal_type: type, principal_id: id, permission }));
+  // In the place of those that they replace, so that a list does not move under somebody's hands.
+  const first = grants.findIndex((grant) => of(grant, type, id));
+  if (first < 0) return [...grants, ...own];
+  const others = grants.filter((grant) => !of(grant, type, id));
+  return [...others.slice(0, first), ...own, ...others.slice(first)];
 }
 
 /** `kept`: the grants to people and groups to come back to. */

@@ -5,12 +5,12 @@ export class Attempt<Act extends string> {
   busy = $state<Act | "">("");
   problem = $state.raw<Problem | null>(null);
 
-  /** What is wrong with single fields, by their dotted names. */
+  /** Messages of the last one by the form's field. */
   get fields(): Record<string, string> {
     return this.problem?.fields ?? {};
   }
 
-  /** True when it was done; while one is under way another is not begun. What is no answer of the server is a fault of this program and none of the form. */
+  /** True when it was done; a second act has to wait for the first. What is no answer of the server is a fault of this program and none of the form. */
   async run(act: Act, work: () => Promise<void>): Promise<boolean> {
     if (this.busy) return false;
     this.busy = act;

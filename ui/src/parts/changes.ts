@@ -78,10 +78,18 @@ function leaves(field: string, old: unknown, now: unknown, depth: number): Chang
   return names.flatMap((name) => leaves(`${field}.${name}`, before[name], after[name], depth + 1));
 }
 
+/** Whether there is nothing to see: not set, no text, no fields, no items. */
+export const isEmpty = (value: unknown): boolean =>
+  value === undefined || value === null || value === "" || (typeof value === "object" && !Object.keys(value).length);
+
 /** A value as text; null for one that is not there. A picture is told by its size: nobody reads its letters. */
 export function shown(value: unknown): string | null {
   if (value === undefined || value === null) return null;
   if (typeof value === "string") return pictureSize(value) ?? value;
+  if (typeof value === "boolean") return value ? words.yes : words.no;
+  if (isEmpty(value)) return words.empty;
+  if (Array.isArray(value) && value.every((one) => typeof one === "string" && one !== "" && !one.includes("\n")))
+    return value.join("\n");
   const readable = (_: string, inner: unknown) => (typeof inner === "string" ? (pictureSize(inner) ?? inner) : inner);
   return JSON.stringify(value, readable, 2);
 }

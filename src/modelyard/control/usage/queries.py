@@ -59,6 +59,7 @@ async def report(
             func.sum(INPUT).label("input_tokens"),
             func.sum(OUTPUT).label("output_tokens"),
             func.sum(case((ledger.c.status == "ok", 0), else_=1)).label("errors"),
+            func.max(ledger.c.started_at).label("last_started_at"),
         )
         .where(ledger.c.id >= first_id(start), ledger.c.id < first_id(end))
         .group_by(value)

@@ -19,7 +19,8 @@ FUTURE_MILLISECONDS = 86_400_000
 
 class Usage(BaseModel):
     """Each item holds the dimension by its own name, `calls`, `tokens`, `input_tokens`, `output_tokens`, `errors` (calls
-    that did not end well) and `cost` (null until prices are known). `next` continues the list, null at its end."""
+    that did not end well), `last_at` (when the latest call began, Unix seconds) and `cost` (null until prices are known).
+    `next` continues the list, null at its end."""
 
     items: list[dict[str, Any]]
     next: str | None
@@ -56,6 +57,7 @@ async def usage(
             "output_tokens": int(row["output_tokens"]),
             "cost": None,
             "errors": int(row["errors"]),
+            "last_at": int(row["last_started_at"]) // 1000,
         }
         for row in found[:limit]
     ]

@@ -9,7 +9,7 @@ export type Entry = Schemas["Entry"];
 /** Names of objects by their ids, as far as the lists of the kinds are known. */
 export type Names = Record<string, Map<string, string> | undefined>;
 
-export const verbOf = (action: string) => action.slice(action.indexOf(".") + 1);
+const verbOf = (action: string) => action.slice(action.indexOf(".") + 1);
 
 export function actionName(action: string): string {
   return audit.verbs[verbOf(action)] ?? action;

@@ -39,12 +39,11 @@ export const draftOf = (key: Key): KeyDraft => ({
   },
 });
 
-/** What is common to making and changing. `expires_at` is NaN for a day that is none. An empty list means all. */
-export function sent(
-  draft: KeyDraft,
-  kept: number | null,
-  now: number,
-): Schemas["KeyPatch"] & { expires_at: number | null } {
+/** What is common to making and changing. */
+export type SentKey = Schemas["KeyPatch"] & { expires_at: number | null };
+
+/** `expires_at` is NaN for a day that is none. An empty list means all. */
+export function sent(draft: KeyDraft, kept: number | null, now: number): SentKey {
   return {
     name: draft.name.trim(),
     models: draft.models.length ? draft.models : null,
@@ -52,4 +51,12 @@ export function sent(
     limits: draft.limits,
     expires_at: expiryOf(draft.expiry, draft.date, kept, now),
   };
+}
+
+/** The fields of a form that are not as they were: what somebody else changed meanwhile stays. */
+export function differing(form: SentKey, was: SentKey): Schemas["KeyPatch"] {
+  const names = Object.keys(form) as (keyof SentKey)[];
+  const found = names.filter((name) => JSON.stringify(form[name]) !== JSON.stringify(was[name]));
+  // No field is required of a change, which the document does not say of the name: it has an empty one by default.
+  return Object.fromEntries(found.map((name) => [name, form[name]])) as Schemas["KeyPatch"];
 }

@@ -3,7 +3,7 @@ import type { Schemas } from "$api/client";
 import { compact } from "$parts/numbers";
 
 export type Key = Schemas["Key"];
-export type KeyState = "works" | "ending" | "expired" | "empty";
+type KeyState = "active" | "ending" | "expired" | "empty";
 export type ExpiryChoice = "keep" | "never" | "days30" | "days90" | "date";
 
 const DAY = 86_400;
@@ -12,7 +12,7 @@ const DAY = 86_400;
 export function stateOf(key: Key, now: number): KeyState {
   if (key.expires_at !== null && key.expires_at <= now) return "expired";
   if (key.replaced_by) return "ending";
-  return key.hint ? "works" : "empty";
+  return key.hint ? "active" : "empty";
 }
 
 /** Every word of the text is somewhere in the key's name, its characters, its owner or its models. */

@@ -30,13 +30,18 @@ function because(reason: Reason, groups: readonly Group[]): string {
   return below.length ? words.nested(group.name, below.join(", ")) : words.group(group.name);
 }
 
-/** Why: `group Research gives it`, `nothing gives it`. `base` is what was decided about a preset's base model. */
-export function told(decision: Decision, groups: readonly Group[], base?: Decision | null): string {
+/** Why: `through Research`, `no role, default or group grants it`. Of a model `none` says it when nothing opens it, and `base` is
+ * what was decided about the base model of a preset. */
+export function told(
+  decision: Decision,
+  groups: readonly Group[],
+  { base, none = people.matrix.reason.none }: { base?: Decision | null; none?: string } = {},
+): string {
   const { baseClosed, reason, and } = people.matrix;
   if (decision.allowed) return and(decision.reasons.map((one) => because(one, groups)));
   if (decision.reasons.some((one) => one.kind === "pending")) return reason.pending;
   // Open by itself and refused all the same: it is the base that is closed.
-  return decision.reasons.length && base && !base.allowed ? baseClosed : reason.none;
+  return decision.reasons.length && base && !base.allowed ? baseClosed : none;
 }
 
 export const gives = (decision: Decision, kind: Reason["kind"], groupId: string | null = null): boolean =>

@@ -1,6 +1,6 @@
 /** What a form about a group holds. */
-import { given, withValue, type Tree } from "./permission";
-import type { Group } from "./tree";
+import { given, withValue, type PermissionTree } from "./permission";
+import type { Group } from "./nesting";
 
 export interface GroupDraft {
   name: string;
@@ -8,11 +8,11 @@ export interface GroupDraft {
   /** Empty: at the top. */
   parentId: string;
   share: boolean;
-  permissions: Tree;
+  permissions: PermissionTree;
 }
 
 /** `tree` tells which permissions there are; a new group gives none of them. */
-export const blankGroup = (tree: Tree): GroupDraft => ({
+export const blankGroup = (tree: PermissionTree): GroupDraft => ({
   name: "",
   description: "",
   parentId: "",

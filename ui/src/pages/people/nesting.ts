@@ -3,7 +3,7 @@ import type { Schemas } from "$api/client";
 
 export type Group = Schemas["Group"];
 
-export interface Branch {
+interface Branch {
   group: Group;
   /** 0 at the top. */
   depth: number;
