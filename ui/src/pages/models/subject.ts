@@ -87,6 +87,9 @@ export function tagNames(meta: Record<string, unknown>): string[] {
   return [...new Set(names)];
 }
 
+/** Serves the pictures of models. */
+export const IMAGE_PATH = "/api/v1/models/model/profile/image";
+
 /** A file's name for an id, which may hold what file systems do not take. */
 export function fileName(id: string, ending: string): string {
   return id.replace(/[^\p{L}\p{N}._-]+/gu, "-").slice(0, 100) + ending;

@@ -5,7 +5,6 @@ export const models = {
   create: "New model",
   import: "Import",
   export: "Export all",
-  more: "More actions",
   search: "Search models",
   views: { label: "Whose models", all: "All", created: "Created by you", shared: "Shared with you" },
   tags: { label: "Tags", more: "More tags" },
