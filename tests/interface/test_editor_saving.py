@@ -98,6 +98,26 @@ def test_two_people_who_save_the_same_model_lose_nothing(browser, house):
     assert (row["name"], row["meta"]["description"], row["params"]) == ("Shared", "Mine", {"temperature": 0.1})
 
 
+def test_what_others_switch_and_hide_meanwhile_is_not_overwritten(page, house):
+    made(house, "switched", meta={"description": "Before"})
+    edit(page, "switched")
+    field(page, "Description").fill("Mine")
+    hide = {"ids": ["switched"], "action": "hide"}
+    house.admin.post("/api/v1/models/bulk", json=hide).raise_for_status()
+    house.admin.post("/api/v1/models/model/toggle", params={"id": "switched", "is_active": "false"}).raise_for_status()
+    save(page)
+    row = stored(house, "switched")
+    assert (row["meta"], row["is_active"]) == ({"description": "Mine", "hidden": True}, False)
+    # The form shows how it is now, and what is changed here counts.
+    expect(page.get_by_role("switch", name="Hidden")).to_be_checked()
+    expect(page.get_by_role("switch", name="Active")).not_to_be_checked()
+    expect(page.get_by_role("button", name=SAVE, exact=True)).to_be_disabled()
+    page.get_by_role("switch", name="Hidden").click()
+    save(page)
+    row = stored(house, "switched")
+    assert (row["meta"]["hidden"], row["is_active"]) == (False, False)
+
+
 def test_history_compares_restores_and_forgets(page, house):
     first = made(house, "past", params={"system": "One\nTwo\nThree", "temperature": 0.1}, commit_message="The first")
     second = {"id": "past", "params": {"system": "One\nTwo and a half\nThree"}, "commit_message": "Half more"}

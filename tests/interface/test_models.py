@@ -294,30 +294,6 @@ def test_what_could_not_be_changed_is_told(page, house):
     assert model(house, "gamma")["meta"]["hidden"] is True
 
 
-def test_base_models_are_set_up_by_a_switch(page, house):
-    page.goto("/models?tab=base")
-    base = row(page, "tiny-llama")
-    expect(base).to_contain_text("Administrators only")
-    assert faults(page) == []
-    picture(page, "models-base")
-    switch = page.get_by_role("switch", name="tiny-llama is active")
-    expect(switch).to_be_checked()
-    switch.click()
-    expect(base).to_contain_text("Inactive")
-    made = model(house, "tiny-llama")
-    assert (made["base_model_id"], made["is_active"], made["access_control"]) == (None, False, {})
-    switch.click()
-    expect(base).to_contain_text("Active")
-    choose(page, "tiny-llama", "Hide")
-    expect(base).to_contain_text("Hidden")
-    choose(page, "tiny-llama", "Reset settings")
-    page.get_by_role("dialog").get_by_role("button", name="Reset").click()
-    expect(base).not_to_contain_text("Hidden")
-    assert model(house, "tiny-llama") is None
-    page.get_by_role("searchbox").fill("no such thing")
-    expect(page.get_by_text("No base models match")).to_be_visible()
-
-
 def test_somebody_who_may_only_use_models_reads_them(person, house):
     person.goto("/models")
     expect(row(person, "Beta")).to_contain_text("Read only")
