@@ -80,7 +80,7 @@ def test_a_preset_with_every_field_is_what_the_api_has(page, house):
     page.get_by_role("group", name="Prompt suggestions").get_by_role("radio", name="Custom").check()
     page.get_by_label("Title", exact=True).fill("Tell a story")
     page.get_by_label("Subtitle").fill("of the sea")
-    page.get_by_label("Prompt", exact=True).fill("Tell me a story of the sea.")
+    page.get_by_role("textbox", name="Prompt", exact=True).fill("Tell me a story of the sea.")
     fold_out(page, "Ids from a chat application")
     add_chip(page, "Knowledge", "charts")
     add_chip(page, "Tools", "compass")
