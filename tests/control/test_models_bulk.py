@@ -106,3 +106,32 @@ def test_a_row_has_no_more_tags_than_it_may(yard: Yard) -> None:
     make(yard.admin, "d", meta={"tags": [str(number) for number in range(1000)]})
     assert act(yard.admin, "tag", ["d", "a"], tags=["one more"]) == {"d": "failed", "a": "updated"}
     assert act(yard.admin, "tag", ["d"], tags=["1", " 2 "]) == {"d": "updated"}
+
+
+def test_an_administrators_act_on_a_base_model_makes_its_row_where_it_needs_one(yard: Yard) -> None:
+    bases = ["lorem", "error-500"]
+    for action in ("enable", "show"):
+        assert act(yard.admin, action, bases) == dict.fromkeys(bases, "unchanged")
+    assert act(yard.admin, "untag", bases, tags=["x"]) == dict.fromkeys(bases, "unchanged")
+    assert act(yard.admin, "delete", bases) == dict.fromkeys(bases, "failed")
+    assert {row["id"] for row in everything(yard)} == {"a", "b", "c"}
+
+    assert act(yard.admin, "disable", ["a", *bases]) == dict.fromkeys(["a", *bases], "updated")
+    made = read(yard.admin, "lorem")
+    assert (made["base_model_id"], made["name"], made["is_active"]) == (None, "lorem", False)
+    assert made["access_control"] == {}
+    act(yard.admin, "hide", ["error-500"])
+    assert read(yard.admin, "error-500")["meta"] == {"hidden": True}
+    assert act(yard.admin, "delete", bases) == dict.fromkeys(bases, "deleted")
+    act(yard.admin, "share", ["lorem"], access_control=None)
+    act(yard.admin, "tag", ["error-500"], tags=["x"])
+    assert read(yard.admin, "lorem")["access_control"] is None
+    assert [tag["name"] for tag in read(yard.admin, "error-500")["meta"]["tags"]] == ["x"]
+
+
+def test_nobody_else_governs_a_base_model_by_an_act_on_many(yard: Yard) -> None:
+    with person(yard, "maker") as maker:
+        for action in ("disable", "hide", "enable"):
+            assert act(maker, action, ["lorem", "declared"]) == dict.fromkeys(["lorem", "declared"], "failed")
+    assert act(yard.admin, "disable", ["echo", "nowhere"]) == dict.fromkeys(["echo", "nowhere"], "failed")
+    assert {row["id"] for row in everything(yard)} == {"a", "b", "c"}

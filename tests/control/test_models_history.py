@@ -227,3 +227,33 @@ def test_what_is_older_than_30_days_is_gone_with_its_history(yard: Yard) -> None
         assert database.execute("SELECT count(*) FROM trash WHERE entity_id = 'old'").fetchone() == (0,)
         [(now,)] = database.execute("SELECT count(*) FROM versions WHERE entity_id LIKE 'deleted %'")
     assert now == kept  # one gone, one come
+
+
+def test_hiding_meanwhile_survives_the_save_of_whoever_has_read_it_before(yard: Yard) -> None:
+    opened = make(yard.admin, "hidden-meanwhile", meta={"description": "one"})
+    hide = {"ids": ["hidden-meanwhile"], "action": "hide"}
+    assert yard.admin.post(f"{M}/bulk", json=hide).status_code == 200
+    yard.admin.post(f"{M}/model/toggle", params={"id": "hidden-meanwhile", "is_active": "false"})
+    mine = {"version_id": opened["version_id"], "meta": {"description": "two"}, "name": "Mine"}
+    saved = update(yard, "hidden-meanwhile", **mine)
+    assert (saved["meta"], saved["is_active"]) == ({"description": "two", "hidden": True}, False)
+    # What is named counts, and without a version `meta` is taken as it is.
+    shown = update(
+        yard, "hidden-meanwhile", version_id=saved["version_id"], meta={"description": "two", "hidden": False}
+    )
+    assert shown["meta"]["hidden"] is False
+    assert update(yard, "hidden-meanwhile", meta={})["meta"] == {}
+
+
+def test_a_list_of_versions_outlines_what_each_changed(yard: Yard) -> None:
+    first = make(yard.admin, "outlined", params={"seed": 1}, meta={"profile_image_url": PNG})
+    update(yard, "outlined", params={"seed": 2, "system": "Hello"}, meta={"tags": ["x"]}, name="Outlined anew")
+    newest, oldest = history(yard, "outlined")
+    assert newest["changed"] == ["name", "params.seed", "params.system", "meta.tags", "profile_image"]
+    assert oldest["changed"] == []
+    whole = yard.admin.get(f"{M}/model/history/{newest['id']}", params={"id": "outlined"}).json()
+    assert whole["changed"] == newest["changed"]
+    put_in_force(yard, "outlined", first["version_id"])
+    update(yard, "outlined", params={f"p{number}": 1 for number in range(30)})
+    assert len(history(yard, "outlined")[0]["changed"]) == 20
+    assert history(yard, "outlined")[0]["parent_id"] == first["version_id"]

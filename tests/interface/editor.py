@@ -8,8 +8,8 @@ from playwright.sync_api import Locator, Page, expect
 from tests.interface.conftest import PASSWORD
 from tests.yard import Yard
 
-SAVE = "Save & Update"
-CREATE = "Save & Create"
+SAVE = "Save"
+CREATE = "Create"
 
 
 def stored(house: Yard, model_id: str) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def edit(page: Page, model_id: str, query: str = "") -> None:
 
 
 def save(page: Page, name: str = SAVE) -> None:
-    page.get_by_role("button", name=name).click()
+    page.get_by_role("button", name=name, exact=True).click()
     expect(page.get_by_text("Saved", exact=True)).to_be_visible()
 
 

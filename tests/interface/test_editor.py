@@ -1,6 +1,7 @@
 """The fields of the editor: each as the API has it afterwards, and nothing lost that the form does not know."""
 
 import base64
+import re
 import struct
 import zlib
 
@@ -65,7 +66,7 @@ def test_a_preset_with_every_field_is_what_the_api_has(page, house):
     page.get_by_label("Temperature", exact=True).fill("0.25")
     choose_state(page, "Top K", "Custom")
     page.get_by_label("Top K", exact=True).fill("12")
-    fold_out(page, "Length, thinking and form")
+    fold_out(page, "Length, thinking and format")
     choose_state(page, "Stop sequences", "Custom")
     page.get_by_label("Stop sequences", exact=True).fill("\\n\\n\ngrüße")
     choose_state(page, "Think", "Custom")
@@ -79,11 +80,12 @@ def test_a_preset_with_every_field_is_what_the_api_has(page, house):
     page.get_by_role("group", name="Prompt suggestions").get_by_role("radio", name="Custom").check()
     page.get_by_label("Title", exact=True).fill("Tell a story")
     page.get_by_label("Subtitle").fill("of the sea")
-    page.get_by_label("Prompt", exact=True).fill("Tell me a story of the sea.")
+    page.get_by_role("textbox", name="Prompt", exact=True).fill("Tell me a story of the sea.")
+    fold_out(page, "Ids from a chat application")
     add_chip(page, "Knowledge", "charts")
     add_chip(page, "Tools", "compass")
     add_chip(page, "Filters", "parrot", "crow")
-    add_chip(page, "Filters that are on at the start", "parrot")
+    add_chip(page, "Filters on by default", "parrot")
     add_chip(page, "Actions", "sing")
     # A base of OpenAI's dialect counts tokens in a stream when it is asked to.
     expect(page.get_by_role("checkbox", name="Usage")).to_be_checked()
@@ -91,7 +93,7 @@ def test_a_preset_with_every_field_is_what_the_api_has(page, house):
     page.get_by_role("checkbox", name="Web search", exact=True).check()
     page.get_by_role("radio", name="Public Everyone").check()
     page.get_by_role("switch", name="Hidden").click()
-    page.get_by_label("What changed, for the history").fill("First of all")
+    expect(page.get_by_label(re.compile("^What changed"))).to_have_count(0)
     save(page, CREATE)
     expect(page).to_have_url(house.url + "/models/edit?id=ships-mate-old")
     expect(page.get_by_role("heading", name="Ship's Mate (old)", level=1)).to_be_visible()
@@ -118,12 +120,12 @@ def test_a_preset_with_every_field_is_what_the_api_has(page, house):
         "defaultFeatureIds": ["web_search"],
     }  # fmt: skip
     versions = house.admin.get("/api/v1/models/model/history", params={"id": "ships-mate-old"}).json()
-    assert versions[0]["commit_message"] == "First of all"
+    assert len(versions) == 1
 
     # The form reads it back as it was saved: nothing has changed, and nothing is asked on leaving.
     page.reload()
     expect(page.get_by_text("Saved", exact=True)).to_be_visible()
-    expect(page.get_by_role("button", name=SAVE)).to_be_disabled()
+    expect(page.get_by_role("button", name=SAVE, exact=True)).to_be_disabled()
     page.get_by_role("link", name="Models").first.click()
     expect(page).to_have_url(house.url + "/models")
 
@@ -160,17 +162,17 @@ def test_ids_follow_names_until_one_is_written_and_a_taken_one_is_told_in_its_pl
         sign_in(page, EMAIL, PASSWORD)
         page.goto("/models/new?base=tiny-llama")
         expect(page.get_by_role("combobox", name="Base model")).to_have_value("tiny-llama")
-        expect(page.get_by_role("button", name=CREATE)).to_be_disabled()
+        expect(page.get_by_role("button", name=CREATE, exact=True)).to_be_disabled()
         field(page, "ID").fill("take n")
-        expect(page.get_by_text("An id has no spaces.")).to_be_visible()
-        page.get_by_role("button", name=CREATE).click()
+        expect(page.get_by_text("An id cannot contain spaces.")).to_be_visible()
+        page.get_by_role("button", name=CREATE, exact=True).click()
         expect(page.get_by_text("Give the model a name.")).to_be_visible()
         expect(field(page, "Name")).to_be_focused()
         field(page, "ID").fill("taken")
-        expect(page.get_by_text("An id has no spaces.")).to_have_count(0)
+        expect(page.get_by_text("An id cannot contain spaces.")).to_have_count(0)
         field(page, "Name").fill("Something else")
         expect(field(page, "ID")).to_have_value("taken")
-        page.get_by_role("button", name=CREATE).click()
+        page.get_by_role("button", name=CREATE, exact=True).click()
         expect(field(page, "ID")).to_have_attribute("aria-invalid", "true")
         expect(page.get_by_role("alert").filter(has_text="taken")).to_be_visible()
         expect(field(page, "Name")).to_have_value("Something else")
@@ -200,10 +202,10 @@ def test_a_base_that_is_offline_stays(browser, house):
     with opened(browser, house.url, expected=("status of 404",)) as page:
         sign_in(page, EMAIL, PASSWORD)
         edit(page, "orphan")
-        expect(page.get_by_text("offline", exact=True)).to_be_visible()
+        expect(page.get_by_text("Offline: no connection offers this model")).to_be_visible()
         picture(page, "editor-offline-base")
         page.get_by_role("tab", name="Effective request").click()
-        told = f"The base model {OFFLINE} is offline, so it cannot be asked."
+        told = f"The base model {OFFLINE} is offline and cannot answer."
         expect(page.get_by_role("alert")).to_contain_text(told)
         page.get_by_role("tab", name="Chat").click()
         said = page.get_by_role("tabpanel").get_by_role("textbox")
@@ -226,7 +228,7 @@ def test_settings_of_a_base_model_are_an_override_without_a_base(browser, house)
         field(page, "Description").fill("Small.")
         save(page, CREATE)
         page.goto("/models/edit?id=neither-row-nor-base")
-        expect(page.get_by_role("heading", name="There is no such model")).to_be_visible()
+        expect(page.get_by_role("heading", name="Model not found")).to_be_visible()
         assert faults(page) == []
         picture(page, "editor-unknown")
     row = stored(house, "tiny-llama")

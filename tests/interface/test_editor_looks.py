@@ -35,7 +35,7 @@ def test_the_editor_in_the_dark(browser, house):
     with opened(browser, house.url, theme="dark") as page:
         sign_in(page, EMAIL, PASSWORD)
         edit(page, "night")
-        expect(page.get_by_text("Nobody fills these in")).to_be_visible()
+        expect(page.get_by_text("These are not known variables")).to_be_visible()
         expect(page.get_by_text("Usual values are from 0 to 2.")).to_be_visible()
         assert faults(page) == []
         picture(page, "editor-dark")

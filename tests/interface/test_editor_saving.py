@@ -70,8 +70,8 @@ def test_two_people_who_save_the_same_model_lose_nothing(browser, house):
         field(page, "Description").fill("Mine")
         other = {"id": "shared", "name": "Theirs", "params": {"temperature": 0.9}}
         assert house.admin.post("/api/v1/models/model/update", json=other).status_code == 200
-        page.get_by_role("button", name=SAVE).click()
-        dialog = page.get_by_role("dialog", name="Somebody else has saved this model")
+        page.get_by_role("button", name=SAVE, exact=True).click()
+        dialog = page.get_by_role("dialog", name="Someone else saved this model")
         expect(dialog).to_contain_text(re.compile(r"Saved by the built-in administrator, .*\d"))
         for shown in ("Temperature", "Theirs Theirs", "0.9", "Description", "Yours Mine"):
             expect(dialog).to_contain_text(shown)
@@ -83,7 +83,7 @@ def test_two_people_who_save_the_same_model_lose_nothing(browser, house):
         expect(field(page, "Description")).to_have_value("Mine")
         assert stored(house, "shared")["name"] == "Theirs"
 
-        page.get_by_role("button", name=SAVE).click()
+        page.get_by_role("button", name=SAVE, exact=True).click()
         dialog.get_by_role("button", name="Take theirs").click()
         expect(field(page, "Name")).to_have_value("Theirs")
         expect(field(page, "Description")).to_have_value("")
@@ -91,11 +91,31 @@ def test_two_people_who_save_the_same_model_lose_nothing(browser, house):
         expect(field(page, "Description")).to_have_value("Mine")
 
         assert house.admin.post("/api/v1/models/model/update", json={**other, "name": "Again"}).status_code == 200
-        page.get_by_role("button", name=SAVE).click()
+        page.get_by_role("button", name=SAVE, exact=True).click()
         dialog.get_by_role("button", name="Overwrite with mine").click()
         expect(page.get_by_text("Saved", exact=True)).to_be_visible()
     row = stored(house, "shared")
     assert (row["name"], row["meta"]["description"], row["params"]) == ("Shared", "Mine", {"temperature": 0.1})
+
+
+def test_what_others_switch_and_hide_meanwhile_is_not_overwritten(page, house):
+    made(house, "switched", meta={"description": "Before"})
+    edit(page, "switched")
+    field(page, "Description").fill("Mine")
+    hide = {"ids": ["switched"], "action": "hide"}
+    house.admin.post("/api/v1/models/bulk", json=hide).raise_for_status()
+    house.admin.post("/api/v1/models/model/toggle", params={"id": "switched", "is_active": "false"}).raise_for_status()
+    save(page)
+    row = stored(house, "switched")
+    assert (row["meta"], row["is_active"]) == ({"description": "Mine", "hidden": True}, False)
+    # The form shows how it is now, and what is changed here counts.
+    expect(page.get_by_role("switch", name="Hidden")).to_be_checked()
+    expect(page.get_by_role("switch", name="Active")).not_to_be_checked()
+    expect(page.get_by_role("button", name=SAVE, exact=True)).to_be_disabled()
+    page.get_by_role("switch", name="Hidden").click()
+    save(page)
+    row = stored(house, "switched")
+    assert (row["meta"]["hidden"], row["is_active"]) == (False, False)
 
 
 def test_history_compares_restores_and_forgets(page, house):
@@ -104,12 +124,12 @@ def test_history_compares_restores_and_forgets(page, house):
     assert house.admin.post("/api/v1/models/model/update", json=second).status_code == 200
     edit(page, "past")
     field(page, "Description").fill("Now described")
-    page.get_by_label("What changed, for the history").fill("Described")
+    page.get_by_label(re.compile("^What changed")).fill("Described")
     save(page)
     page.get_by_role("link", name="History").click()
     versions = page.get_by_role("navigation", name="Versions")
     expect(versions.get_by_role("button")).to_have_count(3)
-    expect(versions.get_by_role("button").first).to_contain_text("In force")
+    expect(versions.get_by_role("button").first).to_contain_text("Current")
     versions.get_by_role("button", name="The first").click()
     changed = page.get_by_role("region", name="The first")
     expect(changed).to_contain_text("Temperature")
@@ -143,10 +163,10 @@ def test_what_follows_is_seen_before_it_is_saved(page, house):
     made(house, "previewed", params={"max_tokens": 400})
     edit(page, "previewed")
     field(page, "System prompt").fill("Speak to {{USER_NAME}}.")
-    fold_out(page, "Length, thinking and form")
+    fold_out(page, "Length, thinking and format")
     page.get_by_label("Longest answer", exact=True).fill("9")
     page.get_by_role("tab", name="Effective request").click()
-    request = page.get_by_role("region", name="What the backend will be sent")
+    request = page.get_by_role("region", name="What the backend will receive")
     expect(request).to_contain_text('"max_tokens": 9')
     expect(request).to_contain_text("Speak to ")
     expect(request).not_to_contain_text("USER_NAME")
@@ -180,7 +200,7 @@ def test_a_server_that_fails_is_told_and_what_was_typed_stays(browser, house):
         page.route(
             "**/model/update", lambda route: route.fulfill(status=500, json={"detail": "The disk is full."}), times=1
         )
-        page.get_by_role("button", name=SAVE).click()
+        page.get_by_role("button", name=SAVE, exact=True).click()
         expect(page.get_by_role("alert").filter(has_text="The disk is full.")).to_be_visible()
         expect(field(page, "Description")).to_have_value("Typed")
         picture(page, "editor-failed")
@@ -195,7 +215,7 @@ def test_a_session_that_ends_while_saving_leads_back_to_save(browser, house):
         edit(page, "interrupted")
         field(page, "Description").fill("Typed")
         page.context.clear_cookies()
-        page.get_by_role("button", name=SAVE).click()
+        page.get_by_role("button", name=SAVE, exact=True).click()
         dialog = page.get_by_role("dialog", name="You were signed out")
         expect(dialog.get_by_label("E-mail")).to_have_value(EMAIL)
         expect(dialog.get_by_label("Password")).to_be_focused()
@@ -203,7 +223,7 @@ def test_a_session_that_ends_while_saving_leads_back_to_save(browser, house):
         page.keyboard.type(PASSWORD)
         page.keyboard.press("Enter")
         expect(dialog).to_have_count(0)
-        expect(page.get_by_role("button", name=SAVE)).to_be_focused()
+        expect(page.get_by_role("button", name=SAVE, exact=True)).to_be_focused()
         expect(page.get_by_role("alert")).to_have_count(0)
         page.keyboard.press("Enter")
         expect(page.get_by_text("Saved", exact=True)).to_be_visible()
@@ -217,9 +237,9 @@ def test_a_model_that_is_deleted_meanwhile_is_restored_or_kept_as_a_new_one(brow
         edit(page, "vanishing")
         field(page, "Description").fill("Typed")
         assert house.admin.post("/api/v1/models/model/delete", json={"id": "vanishing"}).status_code == 200
-        page.get_by_role("button", name=SAVE).click()
+        page.get_by_role("button", name=SAVE, exact=True).click()
         told = page.get_by_role("alert")
-        expect(told).to_contain_text("Somebody has deleted this model.")
+        expect(told).to_contain_text("Someone deleted this model.")
         assert faults(page) == []
         picture(page, "editor-deleted-meanwhile")
         told.get_by_role("button", name="Restore and save").click()
@@ -229,7 +249,7 @@ def test_a_model_that_is_deleted_meanwhile_is_restored_or_kept_as_a_new_one(brow
 
         field(page, "Description").fill("Typed again")
         assert house.admin.post("/api/v1/models/model/delete", json={"id": "vanishing"}).status_code == 200
-        page.get_by_role("button", name=SAVE).click()
+        page.get_by_role("button", name=SAVE, exact=True).click()
         told.get_by_role("button", name="Keep as a new model").click()
         field(page, "ID").fill("reborn")
         save(page, CREATE)
@@ -252,11 +272,11 @@ def test_who_may_only_use_a_model_reads_it_and_changes_nothing(browser, house, r
     with opened(browser, house.url, expected=("404",)) as page:
         sign_in(page, "reader@example.com", PASSWORD)
         edit(page, "readable")
-        expect(page.get_by_text("You may use this model but not change it.")).to_be_visible()
+        expect(page.get_by_text("You can use this model but not change it.")).to_be_visible()
         expect(field(page, "Name")).to_be_disabled()
-        expect(page.get_by_role("button", name=SAVE)).to_have_count(0)
+        expect(page.get_by_role("button", name=SAVE, exact=True)).to_have_count(0)
         expect(page.get_by_text("A secret prompt")).to_have_count(0)
-        expect(page.get_by_role("heading", name="System prompt")).to_have_count(0)
+        expect(page.get_by_role("heading", name="Prompt", exact=True)).to_have_count(0)
         # Only the links to sections can be pressed.
         form = page.locator("form").first
         enabled = form.locator(":is(button, input, select, textarea):enabled:visible")
@@ -266,7 +286,7 @@ def test_who_may_only_use_a_model_reads_it_and_changes_nothing(browser, house, r
         asked = ask(page, "Hello")
         assert (asked["model"], [message["role"] for message in asked["messages"]]) == ("readable", ["user"])
         page.goto("/models/edit?id=closed")
-        expect(page.get_by_role("heading", name="There is no such model")).to_be_visible()
+        expect(page.get_by_role("heading", name="Model not found")).to_be_visible()
         page.goto("/models/new")
         expect(page.get_by_role("heading", name="Not for you")).to_be_visible()
 
@@ -288,6 +308,6 @@ def test_what_a_file_declares_is_read_only(browser, engine, tmp_path):
         expect(field(page, "System prompt")).to_have_value("From the file")
         expect(field(page, "System prompt")).to_be_disabled()
         expect(page.get_by_label("Temperature", exact=True)).to_be_disabled()
-        expect(page.get_by_role("button", name=SAVE)).to_have_count(0)
+        expect(page.get_by_role("button", name=SAVE, exact=True)).to_have_count(0)
         assert faults(page) == []
         picture(page, "editor-declared")

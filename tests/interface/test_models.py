@@ -75,11 +75,11 @@ def undo(page: Page) -> None:
 
 def test_the_list_shows_what_there_is(page, house):
     page.goto("/models")
-    expect(page.get_by_role("heading", level=1)).to_have_text(re.compile(r"Models\s*5"))
+    expect(page.get_by_role("link", name=re.compile(r"^Presets\s*5$"))).to_be_visible()
     assert names(page) == ["Alpha", "Beta", "Delta", "Gamma", ARABIC]
     expect(row(page, "Alpha")).to_contain_text("Active")
     expect(row(page, "Gamma")).to_contain_text("Base offline")
-    expect(row(page, "Delta")).to_contain_text("Disabled")
+    expect(row(page, "Delta")).to_contain_text("Inactive")
     expect(row(page, "Beta")).to_contain_text("team/beta:1")
     expect(page.get_by_role("table", name="Models")).to_have_attribute("aria-rowcount", "6")
     expect(row(page, "Alpha")).to_have_attribute("aria-rowindex", "2")
@@ -109,10 +109,10 @@ def test_search_view_tag_and_order_live_in_the_address(page):
     assert names(page) == ["Beta", "Alpha"]
 
     page.get_by_role("button", name=re.compile("^Created by you")).click()
-    expect(page.get_by_text("No model matches")).to_be_visible()
+    expect(page.get_by_text("No models match")).to_be_visible()
     assert faults(page) == []
     picture(page, "models-no-match")
-    page.get_by_role("button", name="Clear the filters").click()
+    page.get_by_role("button", name="Clear filters").click()
     expect(page.locator("tr[data-row]")).to_have_count(5)
     page.get_by_role("button", name=re.compile("^Shared with you")).click()
     expect(page).to_have_url(re.compile("view=shared"))
@@ -157,7 +157,7 @@ def test_a_model_is_hidden_deleted_and_brought_back_from_its_menu(page, house):
 
     choose(page, "Beta", "Delete")
     dialog = page.get_by_role("dialog")
-    expect(dialog).to_contain_text("Everyone can use it now.")
+    expect(dialog).to_contain_text("Everyone here can use it.")
     assert faults(page) == []
     picture(page, "models-delete")
     dialog.get_by_role("button", name="Delete").click()
@@ -245,20 +245,20 @@ def test_many_are_changed_at_once_and_it_can_be_undone(page, house):
     picture(page, "models-selected")
     assert faults(page) == []
     bar.get_by_role("button", name="Disable").click()
-    expect(row(page, "Alpha")).to_contain_text("Disabled")
+    expect(row(page, "Alpha")).to_contain_text("Inactive")
     undo(page)
-    expect(row(page, "Alpha")).not_to_contain_text("Disabled")
+    expect(row(page, "Alpha")).not_to_contain_text("Inactive")
     # What had been off before stays off.
-    expect(row(page, "Delta")).to_contain_text("Disabled")
+    expect(row(page, "Delta")).to_contain_text("Inactive")
 
     # How a row was when it was selected does not count, but how it is.
     page.get_by_role("checkbox", name="Select Alpha").check()
     page.get_by_role("switch", name="Alpha is active").click()
-    expect(row(page, "Alpha")).to_contain_text("Disabled")
+    expect(row(page, "Alpha")).to_contain_text("Inactive")
     page.get_by_role("region", name="1 selected").get_by_role("button", name="Enable").click()
-    expect(row(page, "Alpha")).not_to_contain_text("Disabled")
+    expect(row(page, "Alpha")).not_to_contain_text("Inactive")
     page.get_by_role("listitem").filter(has_text="Enabled 1 model").get_by_role("button", name="Undo").click()
-    expect(row(page, "Alpha")).to_contain_text("Disabled")
+    expect(row(page, "Alpha")).to_contain_text("Inactive")
 
     page.get_by_role("checkbox", name="Select all that are shown").check()
     bar = page.get_by_role("region", name="5 selected")
@@ -275,7 +275,7 @@ def test_many_are_changed_at_once_and_it_can_be_undone(page, house):
     dialog = page.get_by_role("dialog", name="Delete 5 models?")
     expect(dialog).to_contain_text("1 of them is open to other people")
     dialog.get_by_role("button", name="Delete").click()
-    expect(page.get_by_text("No models yet")).to_be_visible()
+    expect(page.get_by_text("No presets yet")).to_be_visible()
     assert faults(page) == []
     picture(page, "models-empty")
     page.get_by_role("listitem").filter(has_text="Deleted 5 models").get_by_role("button", name="Undo").click()
@@ -288,34 +288,10 @@ def test_what_could_not_be_changed_is_told(page, house):
     expect(page.get_by_role("region", name="5 selected")).to_be_visible()
     house.admin.post(f"{M}/model/delete", json={"id": "alpha"})
     page.get_by_role("region", name="5 selected").get_by_role("button", name="Hide").click()
-    dialog = page.get_by_role("dialog", name="Some were left as they are")
+    dialog = page.get_by_role("dialog", name="Some models were not changed")
     expect(dialog).to_contain_text("1 of 5 could not be changed.")
     expect(dialog).to_contain_text("Alpha")
     assert model(house, "gamma")["meta"]["hidden"] is True
-
-
-def test_base_models_are_set_up_by_a_switch(page, house):
-    page.goto("/models?tab=base")
-    base = row(page, "tiny-llama")
-    expect(base).to_contain_text("Administrators only")
-    assert faults(page) == []
-    picture(page, "models-base")
-    switch = page.get_by_role("switch", name="tiny-llama is active")
-    expect(switch).to_be_checked()
-    switch.click()
-    expect(base).to_contain_text("Disabled")
-    made = model(house, "tiny-llama")
-    assert (made["base_model_id"], made["is_active"], made["access_control"]) == (None, False, {})
-    switch.click()
-    expect(base).to_contain_text("Active")
-    choose(page, "tiny-llama", "Hide")
-    expect(base).to_contain_text("Hidden")
-    choose(page, "tiny-llama", "Take settings away")
-    page.get_by_role("dialog").get_by_role("button", name="Take away").click()
-    expect(base).not_to_contain_text("Hidden")
-    assert model(house, "tiny-llama") is None
-    page.get_by_role("searchbox").fill("no such thing")
-    expect(page.get_by_text("No base model matches")).to_be_visible()
 
 
 def test_somebody_who_may_only_use_models_reads_them(person, house):
@@ -338,7 +314,7 @@ def test_somebody_who_may_only_use_models_reads_them(person, house):
     picture(person, "models-plain-user")
 
     person.goto("/models?tab=base")
-    expect(person.get_by_text("No base model is open to you")).to_be_visible()
+    expect(person.get_by_text("No base models shared with you")).to_be_visible()
     house.admin.post(f"{M}/model/access/update", json={"id": "tiny-llama", "access_control": None})
     person.reload()
     expect(row(person, "tiny-llama")).to_be_visible()

@@ -61,24 +61,24 @@ def test_a_file_is_previewed_and_imported(page, house, tmp_path):
     picture(page, "models-import")
     opened_file(page, file(tmp_path, content))
     expect(result(page, "New one")).to_contain_text("New")
-    expect(result(page, "Known anew")).to_contain_text("Updates an existing")
+    expect(result(page, "Known anew")).to_contain_text("Updates existing")
     expect(result(page, "No id")).to_contain_text("It has no id.")
     expect(page.get_by_text("It is not an object.")).to_be_visible()
-    expect(page.get_by_text("2 items that cannot be read are left out.")).to_be_visible()
+    expect(page.get_by_text("2 items are left out.")).to_be_visible()
     assert sent == []
     assert not exists(house, "new")
     assert faults(page) == []
     picture(page, "models-import-preview")
 
     page.get_by_role("button", name="Import 3 models").click()
-    expect(page.get_by_role("status").filter(has_text="Done")).to_contain_text("Created 2, Updated 1")
+    expect(page.get_by_role("status").filter(has_text="Import finished")).to_contain_text("2 created, 1 updated")
     expect(result(page, "New one")).to_contain_text("Created")
     expect(result(page, "Known anew")).to_contain_text("Updated")
     expect(result(page, "An entry of a list")).to_contain_text("Created")
     assert exists(house, "new")
     assert faults(page) == []
     picture(page, "models-import-done")
-    page.get_by_role("link", name="To the models").last.click()
+    page.get_by_role("link", name="View models").click()
     expect(page.get_by_role("link", name="Known anew")).to_be_visible()
 
 
@@ -92,10 +92,10 @@ def test_an_export_that_comes_back_changes_nothing(page, house, tmp_path):
     opened_file(page, file(tmp_path, rows))
     for name in ("Known", "Seen"):
         expect(result(page, name)).to_contain_text("Unchanged")
-    expect(result(page, "Open")).to_contain_text("Updates an existing")
+    expect(result(page, "Open")).to_contain_text("Updates existing")
     page.get_by_role("button", name="Import 3 models").click()
     # The server finds the same.
-    expect(page.get_by_role("status").filter(has_text="Done")).to_contain_text("Unchanged 2")
+    expect(page.get_by_role("status").filter(has_text="Import finished")).to_contain_text("2 unchanged")
 
 
 def test_when_one_fails_nothing_is_changed_unless_the_good_ones_are_wanted(browser, house, tmp_path):
@@ -104,15 +104,15 @@ def test_when_one_fails_nothing_is_changed_unless_the_good_ones_are_wanted(brows
         sign_in(page, EMAIL, PASSWORD)
         opened_file(page, file(tmp_path, content))
         page.get_by_role("button", name="Import 2 models").click()
-        expect(page.get_by_role("status").filter(has_text="Nothing was changed")).to_be_visible()
+        expect(page.get_by_role("status").filter(has_text="Nothing was imported")).to_be_visible()
         expect(result(page, "Bad")).to_contain_text("There is no user with the id 'nobody'.")
         page.get_by_role("button", name=re.compile("^All")).click()
         expect(result(page, "Good")).to_contain_text("New")
         assert not exists(house, "good")
         picture(page, "models-import-refused")
-        page.get_by_role("checkbox", name="Import the good ones even if others fail").check()
-        page.get_by_role("button", name="Import 2 models").click()
-        expect(page.get_by_role("status").filter(has_text="Done")).to_contain_text("Failed 1")
+        page.get_by_role("checkbox", name="Import the rest if some fail").check()
+        page.get_by_role("button", name="Import 1 model").click()
+        expect(page.get_by_role("status").filter(has_text="Import finished")).to_contain_text("1 failed")
         expect(result(page, "Bad")).to_contain_text("Failed")
         assert exists(house, "good")
         assert not exists(house, "bad")
@@ -156,7 +156,7 @@ def test_a_modelfile_becomes_a_model(page, house, tmp_path):
     expect(page.get_by_label("ID")).to_have_value("pirate")
     assert faults(page) == []
     picture(page, "models-import-modelfile")
-    page.get_by_role("button", name="Import the model").click()
+    page.get_by_role("button", name="Import model").click()
     expect(page.get_by_role("status").filter(has_text="Imported")).to_be_visible()
     made = house.admin.get(f"{M}/model", params={"id": "pirate"}).json()
     assert made["params"]["system"] == "Talk like a pirate."
@@ -188,7 +188,7 @@ def test_deleted_models_are_restored(page, house):
     expect(page.get_by_text("Restored Gone 0")).to_be_visible()
     assert house.admin.get(f"{M}/model", params={"id": "gone-0"}).json()["access_control"] is None
     page.get_by_role("button", name="Actions for Gone 1").click()
-    page.get_by_role("menuitem", name="Restore all 2 that were deleted with it").click()
+    page.get_by_role("menuitem", name="Restore all 2 deleted together").click()
     expect(page.get_by_text("Restored 2 models")).to_be_visible()
     assert exists(house, "gone-2")
 

@@ -60,7 +60,7 @@ def many(house):
 def test_five_thousand_scroll_without_a_long_task(browser, page, many, capsys):
     page.goto("/models")
     expect(page.get_by_role("link", name="Model 0000", exact=True)).to_be_visible()
-    expect(page.get_by_role("heading", level=1)).to_have_text(re.compile(r"Models\s*5000"))
+    expect(page.get_by_role("link", name=re.compile(r"^Presets\s*5000$"))).to_be_visible()
     browser.start_tracing(page=page, categories=["toplevel", "__metadata"])
     page.evaluate(SCROLL)
     tasks = sorted(tasks_of(browser.stop_tracing()))
@@ -91,11 +91,11 @@ def test_the_focus_stays_in_a_row_that_scrolls_out_of_sight(page, many):
 
 def test_a_filter_and_a_selection_reach_beyond_what_is_in_sight(page, many):
     page.goto("/models?tag=tag7")
-    expect(page.get_by_role("heading", level=1)).to_have_text(re.compile(r"Models\s*167"))
+    expect(page.get_by_role("link", name=re.compile(r"^Presets\s*167$"))).to_be_visible()
     page.get_by_role("checkbox", name="Select all that are shown").check()
     bar = page.get_by_role("region", name="167 selected")
     bar.get_by_role("button", name="Hide").click()
-    expect(page.get_by_text("Hidden: 167 models")).to_be_visible()
+    expect(page.get_by_text("Hid 167 models")).to_be_visible()
     found = many.admin.get(f"{M}/model", params={"id": "team/4987"}).json()
     assert found["meta"]["hidden"] is True
 

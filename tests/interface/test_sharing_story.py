@@ -32,17 +32,17 @@ def test_a_preset_is_made_tried_shared_and_used(browser, house):
         page.get_by_role("combobox", name="Base model").fill("tiny")
         page.get_by_role("option", name="tiny-llama").click()
         page.get_by_role("textbox", name="System prompt").fill("You answer like a sailor.")
-        preview = page.get_by_role("complementary", name="What follows")
+        preview = page.get_by_role("complementary", name="Preview")
         box = preview.get_by_role("textbox").last
         box.fill("Ahoy")
         box.press("Enter")
         expect(preview.get_by_text("to first token")).to_be_visible()
-        page.get_by_role("button", name="Save & Create").click()
+        page.get_by_role("button", name="Create", exact=True).click()
         expect(page).to_have_url(f"{house.url}/models/edit?id=ships-mate")
         page.get_by_role("radio", name="Chosen").check()
         page.get_by_role("combobox", name="Add a group").fill("Sail")
         page.get_by_role("option", name="Sailors").click()
-        page.get_by_role("button", name="Save & Update").click()
+        page.get_by_role("button", name="Save", exact=True).click()
         expect(page.get_by_text("Saved", exact=False).first).to_be_visible()
 
     with opened(browser, house.url) as page:

@@ -88,7 +88,7 @@ describe("a draft", () => {
       id: "pirate",
       name: "Captain",
       params: model().params,
-      meta: model().meta,
+      meta: { tags: [{ name: "sea" }], colour: "red" },
       version_id: "v1",
       commit_message: "why",
     });
@@ -98,6 +98,34 @@ describe("a draft", () => {
       is_active: false,
       access_grants: [{ principal_type: "user", principal_id: "*", permission: "read" }],
     });
+  });
+
+  test("sends hiding only when it was changed here, or when no version would stand for it", () => {
+    const draft = new Draft(fieldsOf(model()), model());
+    draft.set("meta", "colour", "blue");
+    expect(updateOf(draft, "").meta).toEqual({ tags: [{ name: "sea" }], colour: "blue" });
+    draft.set("meta", "hidden", true);
+    expect(updateOf(draft, "").meta).toMatchObject({ hidden: true });
+    const unversioned = model({ version_id: null });
+    expect(updateOf(new Draft(fieldsOf(unversioned), unversioned), "").meta).toMatchObject({ hidden: false });
+  });
+
+  test("takes over what others changed beside versions, and keeps what was changed here", () => {
+    const now = model({
+      is_active: false,
+      meta: { ...model().meta, hidden: true },
+      access_grants: inMode("public", []) as never,
+    });
+    const untouched = new Draft(fieldsOf(model()), model());
+    untouched.fields.name = "Captain";
+    untouched.accept({ ...now, name: "Captain", version_id: "v2" });
+    expect(untouched.dirty).toBe(false);
+    expect([untouched.fields.is_active, untouched.fields.meta.hidden, untouched.version]).toEqual([false, true, "v2"]);
+
+    const mine = new Draft(fieldsOf(model({ is_active: false })), model({ is_active: false }));
+    mine.fields.is_active = true;
+    mine.accept(now);
+    expect([mine.fields.is_active, mine.fields.meta.hidden, mine.dirty]).toEqual([true, true, true]);
   });
 
   test("says what is missing, and puts refusals in their place", () => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { undoing } from "../src/pages/models/acts";
 import { arranged, joined, openTo, usableBases } from "../src/pages/models/base-models";
-import { audience, fileName, isPublic, tagNames, type Row } from "../src/pages/models/subject";
+import { audience, fileName, isPublic, picked, tagNames, type Row } from "../src/pages/models/subject";
 
 const grant = (principal_id: string, principal_type: "user" | "group" = "user") =>
   ({ principal_type, principal_id, permission: "read" }) as Row["access_grants"][number];
@@ -73,6 +73,39 @@ describe("base models", () => {
     expect(both.map(({ subject }) => subject.row?.id)).toEqual(["m", undefined]);
   });
 
+  it("name the connection that offers them, by its place among those of its kind", () => {
+    const connections = [
+      { id: "1", name: "Workshop", kind: "ollama" },
+      { id: "2", name: "Cloud", kind: "openai" },
+      { id: "3", name: "Second", kind: "openai" },
+    ] as const;
+    const found = joined(
+      [
+        { id: "a", owned_by: "openai", urlIdx: 1 },
+        { id: "b", owned_by: "ollama", urlIdx: 0 },
+        { id: "c", owned_by: "openai" },
+      ],
+      [row("gone")],
+      connections,
+    );
+    expect(found.map((one) => one.connection?.name)).toEqual(["Second", "Workshop", undefined, undefined]);
+    expect(arranged(found, "workshop", false).map(({ subject }) => subject.id)).toEqual(["b"]);
+  });
+
+  it("are acted on by the row that governs them", () => {
+    const [found] = joined([{ id: "m:latest", owned_by: "ollama" }], [row("m", { is_active: false })]);
+    expect(picked(found!.subject)).toMatchObject({ id: "m", is_active: false, stored: true });
+    const [bare] = joined([{ id: "n", owned_by: "ollama" }], []);
+    expect(picked(bare!.subject)).toEqual({
+      id: "n",
+      name: "n",
+      is_active: true,
+      meta: {},
+      access_grants: [],
+      stored: false,
+    });
+  });
+
   it("are found by every word and ordered as people count", () => {
     const all = joined(
       ["llama 10", "llama 9", "qwen"].map((id) => ({ id, owned_by: "ollama" })),
@@ -88,7 +121,7 @@ describe("base models", () => {
       ["a", "b", "c"].map((id) => ({ id, owned_by: "openai" })),
       [row("a", { access_grants: [grant("*")] }), row("b", { access_grants: [grant("g", "group")] })],
     );
-    expect([open, some, none].map((one) => openTo(one!))).toEqual(["Everyone", "1 grant", "Administrators only"]);
+    expect([open, some, none].map((one) => openTo(one!))).toEqual(["Everyone", "1 group", "Administrators only"]);
   });
 
   it("of somebody who may only use them are not to be changed", () => {
@@ -112,7 +145,7 @@ describe("what a row says", () => {
   });
 
   it("has tags in whatever shape, and file names without slashes", () => {
-    expect(tagNames({ tags: [{ name: "a" }, "b", null, 3, { name: "" }] })).toEqual(["a", "b"]);
+    expect(tagNames({ tags: [{ name: "a" }, "b", null, 3, { name: "" }, "a"] })).toEqual(["a", "b"]);
     expect(tagNames({ tags: "a" })).toEqual([]);
     expect(fileName("team/../x:1", "-1.json")).toBe("team-..-x-1-1.json");
   });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { outlook, pictured, read, Unreadable, type Item, type KnownRow } from "../src/pages/models/reading";
+import { checked, outlook, pictured, read, Unreadable, type Item, type KnownRow } from "../src/pages/models/reading";
 
 const bytes = (content: string) => new TextEncoder().encode(content);
 const items = (value: unknown): Item[] => {
@@ -106,6 +106,18 @@ describe("what would happen to an item", () => {
     const found = items(["mine", "theirs", "file", "new"].map((id) => ({ id, name: id })));
     expect(found.map((item) => outlook(item, known))).toEqual(["existing", "foreign", "declared", "new"]);
     expect(outlook(items([{}])[0]!, known)).toBe("unreadable");
+  });
+
+  it("cannot be read when its id holds a blank, unless such a row is there or it governs a base model", () => {
+    const rows = new Map([...known, stored("old one")]);
+    const found = items([
+      { id: "a b", name: "A", base_model_id: "base" },
+      { id: "old one", name: "Old", base_model_id: "base" },
+      { id: "mistral large", name: "Override" },
+    ]);
+    const told = checked(found, rows);
+    expect(told.map((item) => outlook(item, rows))).toEqual(["unreadable", "existing", "new"]);
+    expect(told[0]?.fault).toContain("white space");
   });
 
   it("is nothing when all that the file says of it is there", () => {

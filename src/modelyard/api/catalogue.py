@@ -8,7 +8,7 @@ from hashlib import blake2b
 from urllib.parse import parse_qs
 
 from modelyard.api.calls import Calls, only
-from modelyard.api.entries import OLLAMA, Place, base_entry
+from modelyard.api.entries import Place, base_entry
 from modelyard.api.lists import Listed, Lists, Turn, whole
 from modelyard.api.reply import Receive, Scope, Send
 from modelyard.canonical.records import ConnectionRow, Offer
@@ -17,6 +17,7 @@ from modelyard.control.snapshot.compile import offered_names, visible_name
 from modelyard.core import ids, log, raw
 from modelyard.core.errors import Kind, Problem
 from modelyard.dialects.openai import OPENAI
+from modelyard.policy.display_names import OLLAMA
 
 _log = log.get(__name__)
 

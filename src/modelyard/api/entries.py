@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from modelyard.canonical.snapshot import Connection, Model
+from modelyard.policy.display_names import OLLAMA, is_preset, offered_name, shown_name
 
-OLLAMA = "ollama"
 OPENAI = "openai"
 
 # Ours in every entry: a backend's own list may not set them.
@@ -51,7 +51,7 @@ def base_entry(name: str, about: Mapping[str, Any], place: Place, indexes: Itera
     return {
         **passed,
         "id": name,
-        "name": _name(name, about) if kind != OLLAMA else name,
+        "name": offered_name(name, about, kind),
         "object": "model",
         "created": created if isinstance(created, int) and not isinstance(created, bool) else 0,
         "owned_by": kind,
@@ -81,18 +81,6 @@ def model_entry(model: Model, known: Mapping[str, Place]) -> dict[str, Any]:
     entry["actions"] = []
     entry["filters"] = []
     return entry
-
-
-def shown_name(model: Model) -> str:
-    """The name in a model's entry."""
-    if model.info is not None or is_preset(model) or model.targets[0].connection.kind == OLLAMA:
-        return model.name
-    return _name(model.id, model.about)
-
-
-def is_preset(model: Model) -> bool:
-    """True for a preset. Only a preset can be without a target: its base may be missing."""
-    return model.base is not None or not model.targets
 
 
 def _preset_entry(model: Model, known: Mapping[str, Place]) -> dict[str, Any]:
@@ -160,11 +148,3 @@ def _tags(of_row: object, labels: Iterable[str]) -> list[dict[str, str]]:
             names[name] = None
     names.update(dict.fromkeys(labels))
     return [{"name": name} for name in names]
-
-
-def _name(name: str, about: Mapping[str, Any]) -> str:
-    for field in ("name", "display_name"):
-        told = about.get(field)
-        if isinstance(told, str) and 0 < len(told) <= 256 and told.isprintable():
-            return told
-    return name

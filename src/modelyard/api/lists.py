@@ -13,11 +13,12 @@ from hashlib import blake2b
 from itertools import compress
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from modelyard.api.entries import arena_entry, is_preset, model_entry, places, shown_name
+from modelyard.api.entries import arena_entry, model_entry, places
 from modelyard.canonical.snapshot import Model, Principal, Published, Snapshot
 from modelyard.control.settings import table
 from modelyard.core import log, raw
 from modelyard.policy.access import in_scope, may_use
+from modelyard.policy.display_names import is_preset, shown_name
 
 _log = log.get(__name__)
 

@@ -843,6 +843,8 @@ export interface paths {
         /**
          * Act On Models
          * @description Do one thing to many rows, in one transaction. Rows that the caller may not change are told and left alone.
+         *
+         *     A base model without a row gets one from an administrator's act that needs it.
          */
         post: operations["act_on_models_api_v1_models_bulk_post"];
         delete?: never;
@@ -2369,6 +2371,8 @@ export interface components {
          * @description `snapshot` holds name, base_model_id, params and meta as they were.
          */
         FullVersion: {
+            /** Changed */
+            changed: string[];
             /** Commit Message */
             commit_message: string | null;
             /** Created At */
@@ -2903,7 +2907,8 @@ export interface components {
          * ModelUpdate
          * @description Changes to a row. Fields that are left out keep their value; `meta` and `params` are replaced as a whole.
          *
-         *     With `version_id` the change is refused (409) when somebody has saved another version meanwhile.
+         *     With `version_id` the change is refused (409) when somebody has saved another version meanwhile; `meta.hidden`, which is
+         *     part of no version, then keeps its value when it is left out.
          */
         ModelUpdate: {
             /** Access Control */
@@ -3828,8 +3833,12 @@ export interface components {
         /**
          * Version
          * @description One saved state of a row. `created_at` is in Unix seconds; `user` is null when the account is gone.
+         *
+         *     `changed` outlines what differs from the version it was made from: up to 20 paths, such as `params.temperature`.
          */
         Version: {
+            /** Changed */
+            changed: string[];
             /** Commit Message */
             commit_message: string | null;
             /** Created At */

@@ -53,6 +53,9 @@ async def _share(edit: Edit, stored: Stored, wanted: Wanted) -> None:
     await edit.share(stored, list(dict.fromkeys([*stored.rights, *rights])))
 
 
+# What these do to a base model without a row needs one; the others leave it as it is.
+MAKES_ROWS = frozenset({"disable", "hide", "tag", "share"})
+
 Act = Callable[[Edit, Stored, Wanted], Awaitable[None]]
 
 ACTS: Mapping[str, Act] = {

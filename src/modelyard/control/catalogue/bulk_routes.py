@@ -7,7 +7,7 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from modelyard.control.catalogue import importing, queries, whole
-from modelyard.control.catalogue.bulk import ACTS, Wanted
+from modelyard.control.catalogue.bulk import ACTS, MAKES_ROWS, Wanted
 from modelyard.control.catalogue.importing import Result
 from modelyard.control.catalogue.routes import editing
 from modelyard.control.catalogue.schemas import Grant, Model, ModelId
@@ -116,7 +116,10 @@ class BulkDone(Imported):
 
 @routes.post("/bulk")
 async def act_on_models(context: Caller, form: Bulk) -> BulkDone:
-    """Do one thing to many rows, in one transaction. Rows that the caller may not change are told and left alone."""
+    """Do one thing to many rows, in one transaction. Rows that the caller may not change are told and left alone.
+
+    A base model without a row gets one from an administrator's act that needs it.
+    """
     if form.action in ("tag", "untag") and not form.tags:
         raise Problem(Kind.MALFORMED, "Send the tags.", param="tags")
     access = form.model_dump(include={"access_grants", "access_control"}, exclude_unset=True)
@@ -127,7 +130,16 @@ async def act_on_models(context: Caller, form: Bulk) -> BulkDone:
     async with editing(context) as edit:
         for part in slices(list(dict.fromkeys(form.ids))):
             await edit.load(part)
+            bare = [model_id for model_id in part if await edit.is_ungoverned(model_id)]
+            if bare and form.action in MAKES_ROWS:
+                for model_id in bare:
+                    await edit.govern(model_id)
+                bare.clear()
+                await edit.load(part)
             for model_id in part:
+                if model_id in bare and form.action != "delete":
+                    results.append(Result(place=len(results), id=model_id, status="unchanged"))
+                    continue
                 try:
                     await ACTS[form.action](edit, await edit.writable(model_id), wanted)
                 except Problem as problem:

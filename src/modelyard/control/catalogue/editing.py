@@ -19,6 +19,7 @@ from modelyard.control.transaction import Change
 from modelyard.core import ids
 from modelyard.core.errors import Kind, Problem
 from modelyard.policy.access import other_spelling
+from modelyard.policy.display_names import shown_name
 from modelyard.policy.permissions import WORKSPACE_MODELS
 
 MAX_PRESETS = 10_000  # of one person who is no administrator
@@ -150,6 +151,19 @@ class Edit:
         stored = await self.find(model_id)
         return stored is None or stored.row.user_id == self.context.principal.user_id
 
+    async def is_ungoverned(self, model_id: str) -> bool:
+        """True for a base model without a row, where an administrator may make one."""
+        who, snapshot = self.context.principal, self.context.control.published.snapshot
+        if not who.manages or not sharing.is_offered(snapshot, model_id) or self.is_declared(model_id):
+            return False
+        # Rows of the other spelling govern it, too.
+        return snapshot.models[model_id].info is None and await self.find(model_id) is None
+
+    async def govern(self, model_id: str) -> None:
+        """An empty override of an offered base model, under the name that it is known by."""
+        model = self.context.control.published.snapshot.models[model_id]
+        await self.create({"id": model_id, "name": shown_name(model)})
+
     async def make_way(self, model_id: str) -> None:
         """Where an administrator governs a base model: a preset that took its name before it was offered goes to the trash.
 
@@ -208,6 +222,9 @@ class Edit:
         """Change a row that the caller may write. Fields that the form leaves out keep their value. Raises Problem."""
         check_version(stored, form.get("version_id"))
         given = {name: form[name] for name in ("name", "params", "meta", "is_active") if form.get(name) is not None}
+        if "meta" in given and form.get("version_id") is not None:
+            # Whoever names the version has read this, too, but a change of it makes no version that they could miss.
+            given["meta"] = {**service.unversioned(stored.row.meta), **given["meta"]}
         if "base_model_id" in form:
             self.check_base(stored, form["base_model_id"])
             given["base_model_id"] = form["base_model_id"]

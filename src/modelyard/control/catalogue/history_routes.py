@@ -25,7 +25,10 @@ class Author(BaseModel):
 
 
 class Version(BaseModel):
-    """One saved state of a row. `created_at` is in Unix seconds; `user` is null when the account is gone."""
+    """One saved state of a row. `created_at` is in Unix seconds; `user` is null when the account is gone.
+
+    `changed` outlines what differs from the version it was made from: up to 20 paths, such as `params.temperature`.
+    """
 
     id: str
     model_id: str
@@ -35,6 +38,7 @@ class Version(BaseModel):
     commit_message: str | None
     created_at: int
     is_current: bool
+    changed: list[str]
 
 
 class FullVersion(Version):
@@ -55,7 +59,8 @@ async def history(model_id: Id, context: Caller, page: Annotated[int, Query(ge=1
     async with context.control.database.read() as connection:
         stored = await writable(context, connection, model_id)
         found = await versions.page(connection, MODEL, model_id, page)
-    return [Version(**_told(dict(row), stored)) for row in found]
+        changed = await versions.changed(connection, MODEL, model_id, found)
+    return [Version(**_told(dict(row), stored, changed)) for row in found]
 
 
 @routes.get("/model/history/diff")
@@ -80,7 +85,8 @@ async def one_version(version_id: str, model_id: Id, context: Caller) -> FullVer
         stored = await writable(context, connection, model_id)
         found = await versions.read(connection, MODEL, model_id, version_id)
         image = await pictures.read(connection, MODEL, model_id, found["content"])
-    return FullVersion(**_told(dict(found), stored), snapshot=_snapshot(found["content"], image))
+        changed = await versions.changed(connection, MODEL, model_id, [found])
+    return FullVersion(**_told(dict(found), stored, changed), snapshot=_snapshot(found["content"], image))
 
 
 @routes.delete("/model/history/{version_id}")
@@ -125,7 +131,7 @@ def _snapshot(content: Mapping[str, Any], image: str | None) -> dict[str, Any]:
     return {**shown, "meta": put_back(content["meta"], image)}
 
 
-def _told(row: Mapping[str, Any], stored: Stored) -> dict[str, Any]:
+def _told(row: Mapping[str, Any], stored: Stored, changed: Mapping[str, list[str]]) -> dict[str, Any]:
     return {
         "id": row["id"],
         "model_id": stored.row.id,
@@ -135,4 +141,5 @@ def _told(row: Mapping[str, Any], stored: Stored) -> dict[str, Any]:
         "commit_message": row["message"],
         "created_at": row["created_at"],
         "is_current": row["id"] == stored.row.version_id,
+        "changed": changed.get(row["id"], []),
     }

@@ -9,7 +9,7 @@ MAX_ID_LENGTH = 256
 
 def _printable(value: str) -> str:
     if value != value.strip() or not all(character.isprintable() for character in value):
-        raise ValueError("it must have no white space around it and no control characters")
+        raise ValueError("an id has no white space around it and no control characters")
     return value
 
 
@@ -57,7 +57,8 @@ class ModelForm(BaseModel):
 class ModelUpdate(BaseModel):
     """Changes to a row. Fields that are left out keep their value; `meta` and `params` are replaced as a whole.
 
-    With `version_id` the change is refused (409) when somebody has saved another version meanwhile.
+    With `version_id` the change is refused (409) when somebody has saved another version meanwhile; `meta.hidden`, which is
+    part of no version, then keeps its value when it is left out.
     """
 
     model_config = ConfigDict(extra="ignore")

@@ -30,6 +30,11 @@ MAX_DEPTH = 50
 UNVERSIONED_META = ("hidden",)
 
 
+def unversioned(meta: Mapping[str, Any]) -> dict[str, Any]:
+    """What of `meta` belongs to no version."""
+    return {name: meta[name] for name in UNVERSIONED_META if name in meta}
+
+
 def checked_params(params: Mapping[str, Any]) -> Mapping[str, Any]:
     """The parameters, when every one can be sent. Raises Problem MALFORMED."""
     _check_size("params", params, MAX_PARAMS_BYTES)
@@ -38,6 +43,19 @@ def checked_params(params: Mapping[str, Any]) -> Mapping[str, Any]:
     except BadParameter as error:
         raise Problem(Kind.MALFORMED, f"{error}.", param="params") from None
     return params
+
+
+PRESET_ID = "The id of a preset holds no white space: write letters, digits and signs, such as my-model."
+
+
+def is_preset_id(model_id: str) -> bool:
+    """True when a new preset may have this id: people write it into commands. An override has that of its base model."""
+    return not any(character.isspace() for character in model_id)
+
+
+def _check_new_id(model_id: str, base_model_id: str | None) -> None:
+    if base_model_id is not None and not is_preset_id(model_id):
+        raise Problem(Kind.MALFORMED, PRESET_ID, param="id")
 
 
 def _taken_meta(given: Mapping[str, Any]) -> tuple[dict[str, Any], str | Keep | None]:
@@ -132,6 +150,7 @@ class Batch:
     ) -> Stored:
         """Add a row. `given` has id, name, base_model_id, params, meta, is_active. Raises Problem MALFORMED."""
         moment = now()
+        _check_new_id(given["id"], given.get("base_model_id"))
         _check_base(given["id"], given.get("base_model_id"))
         meta, image = _taken_meta(given.get("meta") or {})
         row = ModelRow(
@@ -194,6 +213,8 @@ class Batch:
             fields["meta"], taken_image = _taken_meta(given["meta"])
             image = image if taken_image is KEEP else taken_image
         row = replace(old, **fields, updated_at=now())
+        if old.base_model_id is None:
+            _check_new_id(row.id, row.base_model_id)
         _check_base(row.id, row.base_model_id)
         if image != stored.image or _content(row) != _content(old):
             # A row that is older than its history: what it was comes first.
@@ -218,13 +239,12 @@ class Batch:
         self, stored: Stored, version_id: str, content: Mapping[str, Any], image: str | None
     ) -> Stored:
         """What a version holds, and its picture, becomes what the row holds. Activity, access and hiding stay."""
-        kept = {name: stored.row.meta[name] for name in UNVERSIONED_META if name in stored.row.meta}
         row = replace(
             stored.row,
             name=content["name"],
             base_model_id=content["base_model_id"],
             params=content["params"],
-            meta={**content["meta"], **kept},
+            meta={**content["meta"], **unversioned(stored.row.meta)},
             version_id=version_id,
             updated_at=now(),
         )

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from modelyard.canonical.endpoint import parse_base_url
 from modelyard.canonical.records import FILE
 from modelyard.canonical.snapshot import ADMIN
+from modelyard.control.catalogue.service import PRESET_ID, is_preset_id
 from modelyard.control.importers.carried import Carried, Left, shown
 from modelyard.control.yard.document import REFERENCE
 from modelyard.control.yard.exporting import Ground, State, read_state
@@ -175,6 +176,8 @@ class _Settling:
                 model["owner"] = owner = None
             if model["id"] in declared:
                 self.leave(place, model["id"], _declared(FILE))
+            elif there is None and model.get("base_model_id") is not None and not is_preset_id(model["id"]):
+                self.leave(place, model["id"], PRESET_ID)
             elif there is not None and there["owner"] not in (None, owner or self.heir) and not self.overwrite:
                 self.leave(place, model["id"], f"it belongs to {there['owner']}; --overwrite changes it")
             else:

@@ -18,6 +18,7 @@ from modelyard.db.schema import users, versions
 from modelyard.db.slices import slices
 
 PAGE_SIZE = 20
+MAX_TOLD = 20  # paths of one change, where it is only outlined
 MAX_VERSIONS = 200  # of one object; the oldest are let go
 
 
@@ -104,6 +105,25 @@ async def page(connection: AsyncConnection, entity_type: str, entity_id: str, nu
         .offset((number - 1) * PAGE_SIZE)
     )
     return list(found.mappings())
+
+
+async def changed(
+    connection: AsyncConnection, entity_type: str, entity_id: str, rows: Sequence[RowMapping]
+) -> dict[str, list[str]]:
+    """Of these versions, by id: the paths of what differs from the version each was made from, at most MAX_TOLD. None for
+    the first."""
+    wanted = {row["id"] for row in rows} | {row["parent_id"] for row in rows if row["parent_id"] is not None}
+    found = await connection.execute(
+        select(versions.c.id, versions.c.content).where(
+            versions.c.entity_type == entity_type, versions.c.entity_id == entity_id, versions.c.id.in_(wanted)
+        )
+    )
+    contents = {row.id: row.content for row in found}
+    return {
+        row["id"]: list(compared(contents[row["parent_id"]], contents[row["id"]]))[:MAX_TOLD]
+        for row in rows
+        if row["id"] in contents and row["parent_id"] in contents
+    }
 
 
 async def read(connection: AsyncConnection, entity_type: str, entity_id: str, version_id: str) -> RowMapping:

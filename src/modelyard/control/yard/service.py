@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from modelyard.canonical.snapshot import ADMIN
 from modelyard.control.catalogue.activity import Activity
+from modelyard.control.catalogue.service import PRESET_ID, is_preset_id
 from modelyard.control.catalogue.sharing import check_name
 from modelyard.control.transaction import Change
 from modelyard.control.yard import applying, planning, reading, revisions
@@ -151,8 +152,11 @@ def new_presets(steps: Iterable[planning.Step]) -> list[str]:
 
 
 def check_names(steps: Iterable[planning.Step], offers: Callable[[str], bool]) -> None:
-    """Raises Problem CONFLICT that names the first preset that would take a base model's name, as the catalogue does."""
+    """Raises Problem for the first new preset that the catalogue would refuse: MALFORMED for its id, CONFLICT when it would
+    take a base model's name."""
     for model_id in new_presets(steps):
+        if not is_preset_id(model_id):
+            raise Problem(Kind.MALFORMED, f"model {model_id}: {PRESET_ID}", param="id")
         try:
             check_name(model_id, offers)
         except Problem as problem:

@@ -1,5 +1,4 @@
-/** Models that a preset can stand on. */
-/** What the editor reads of an entry of `GET /api/models`. */
+/** Models that a preset can stand on: what the editor reads of an entry of `GET /api/models`. */
 export interface Entry {
   id: string;
   name: string;

@@ -95,9 +95,17 @@ export class Draft {
     return this.fields.base_model_id !== null;
   }
 
-  /** The server took it, or somebody else's version is taken over. */
+  /** The server took it, or somebody else's version is taken over. What others may change beside versions (activity, access,
+   * hiding) is as it is there, unless it was changed here. */
   accept(model: Model): void {
-    this.saved = cleaned(fieldsOf(model));
+    const { content, saved } = this;
+    const now = cleaned(fieldsOf(model));
+    if (content.is_active === saved.is_active) this.fields.is_active = now.is_active;
+    if (canonical(content.access_grants) === canonical(saved.access_grants)) {
+      this.fields.access_grants = structuredClone(now.access_grants);
+    }
+    if (content.meta.hidden === saved.meta.hidden) this.set("meta", "hidden", now.meta.hidden);
+    this.saved = now;
     this.version = model.version_id;
     this.exists = true;
   }

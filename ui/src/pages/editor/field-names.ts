@@ -18,6 +18,7 @@ const fixed: Record<string, string> = {
   "meta.tags": words.tags,
   "meta.hidden": words.hidden,
   "meta.profile_image_url": words.picture.label,
+  profile_image: words.picture.label,
   "meta.suggestion_prompts": words.suggestions.mode,
   "meta.knowledge": words.attachments.knowledge,
   "meta.toolIds": words.attachments.tools,

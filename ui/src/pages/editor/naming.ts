@@ -1,7 +1,7 @@
-/** How a model's id follows from its name, until somebody writes one, and what no id may hold. */
+/** How a model's id follows from its name, until somebody writes one, and what the id of a new preset may not hold. */
 
-/** Whoever calls a model writes its id into commands and addresses. */
-export const hasBlank = (id: string): boolean => /\s/u.test(id);
+/** The server has the same rule: whoever calls a model writes its id into commands and addresses. */
+export const hasBlank = (id: string): boolean => /[\s\p{C}]/u.test(id);
 
 export function idFrom(name: string): string {
   return name

@@ -7,16 +7,19 @@ import type { Draft, Fields } from "./draft.svelte";
 import { hasBlank } from "./naming";
 
 export function formOf(content: Fields, message: string): Schemas["ModelForm"] {
-  // Only one of the two ways to say who may use it.
   return { ...content, ...(message ? { commit_message: message } : {}) } as Schemas["ModelForm"];
 }
 
-/** Access and activity travel only when they were changed here: they belong to no version, so no conflict would be seen. */
+/** Access, activity and hiding travel only when they were changed here: they belong to no version, so nobody would be told of a
+ * conflict. Hiding is a part of `meta`, and stays as it is beside a version when it is left out. */
 export function updateOf(draft: Draft, message: string): Schemas["ModelUpdate"] {
   const { access_grants, is_active, base_model_id, ...content } = draft.content;
   const { saved } = draft;
+  const { hidden, ...meta } = content.meta;
+  const isHidingMine = !draft.version || hidden !== saved.meta.hidden;
   return {
     ...content,
+    meta: isHidingMine ? content.meta : meta,
     ...(base_model_id === saved.base_model_id ? {} : { base_model_id }),
     ...(is_active === saved.is_active ? {} : { is_active }),
     ...(canonical(access_grants) === canonical(saved.access_grants) ? {} : { access_grants }),

@@ -36,7 +36,7 @@ export function unknownVariables(text: string): string[] {
   const found = new Set<string>();
   for (const match of text.matchAll(/\{\{\s*([^{}]{1,60}?)\s*\}\}/g)) {
     const name = match[1] ?? "";
-    if (!(name in editor.variables)) found.add(name);
+    if (!Object.hasOwn(editor.variables, name)) found.add(name);
   }
   return [...found];
 }

@@ -7,7 +7,7 @@ import { copyText } from "$parts/clipboard";
 import { saveJson, saveText } from "$parts/download";
 import { failed, said, undoable } from "$parts/notify";
 import { models as text } from "$text/models";
-import { fileName, isPublic, tagNames, type Row, type Subject } from "./subject";
+import { fileName, isPublic, tagNames, type Picked, type Row, type Subject } from "./subject";
 
 export type Bulk = Schemas["Bulk"];
 export type ItemResult = Schemas["ItemResult"];
@@ -46,7 +46,7 @@ export class ModelActs {
   async setActive(model: Subject, active: boolean): Promise<void> {
     await this.tried(async () => {
       if (model.row) {
-        await api.POST("/api/v1/models/model/toggle", { params: { query: { id: model.id, is_active: active } } });
+        await api.POST("/api/v1/models/model/toggle", { params: { query: { id: model.rowId, is_active: active } } });
       } else {
         // Without a row a base model is the administrators' alone; the row changes nothing else.
         const form = { id: model.id, name: model.name, is_active: active, access_control: {} };
@@ -61,7 +61,7 @@ export class ModelActs {
         if (model.row) {
           const action = value ? "hide" : "show";
           const [result] = (
-            await body(api.POST("/api/v1/models/bulk", { body: { ids: [model.row.id], action, tags: [] } }))
+            await body(api.POST("/api/v1/models/bulk", { body: { ids: [model.rowId], action, tags: [] } }))
           ).results;
           if (result?.status === "failed") throw new Error(result.detail ?? "");
         } else {
@@ -76,9 +76,9 @@ export class ModelActs {
   }
 
   async remove(model: Subject): Promise<void> {
-    const id = model.row?.id ?? model.id;
+    const id = model.rowId;
     if (!(await this.tried(() => api.POST("/api/v1/models/model/delete", { body: { id } })))) return;
-    undoable(text.said.deleted(model.name), async () => {
+    undoable((model.isBase ? text.said.reset : text.said.deleted)(model.name), async () => {
       const done = await this.tried(() => api.POST("/api/v1/models/model/restore", { body: { id } }));
       if (done) said(text.said.restored(model.name));
     });
@@ -86,7 +86,7 @@ export class ModelActs {
 
   /** Opens it to those, and copies the link for them; `before` is what Undo goes back to. */
   async share(model: Subject, grants: readonly Grant[], before: readonly Grant[]): Promise<boolean> {
-    const id = model.row?.id ?? model.id;
+    const id = model.rowId;
     const form = { id, name: model.name, access_grants: [...grants] };
     if (!(await this.tried(() => api.POST("/api/v1/models/model/access/update", { body: form })))) return false;
     const message = isPublic(grants) ? text.said.shared : grants.length ? text.said.sharedWith : text.said.closed;
@@ -101,7 +101,7 @@ export class ModelActs {
   }
 
   async export(model: Subject): Promise<void> {
-    const query = { id: model.row?.id ?? model.id };
+    const query = { id: model.rowId };
     await this.#saved(async () => {
       // An export holds presets; the row of a base model is read by itself.
       const rows = model.isBase
@@ -112,7 +112,7 @@ export class ModelActs {
   }
 
   async exportModelfile(model: Subject): Promise<void> {
-    const query = { id: model.row?.id ?? model.id };
+    const query = { id: model.rowId };
     await this.#saved(async () => {
       const file = await body(api.GET("/api/v1/models/model/modelfile", { params: { query }, parseAs: "text" }));
       saveText(fileName(model.id, ".Modelfile"), file as string, "text/plain");
@@ -143,34 +143,40 @@ export class ModelActs {
   }
 
   /** One act on many. Answers with what came of each, in the order of `rows`; null when nothing was done at all. */
-  async bulk(rows: readonly Row[], action: Bulk["action"], more: Partial<Bulk> = {}): Promise<ItemResult[] | null> {
+  async bulk(
+    rows: readonly Picked[],
+    action: Bulk["action"],
+    { done = text.bulk.done[action], ...more }: BulkOptions = {},
+  ): Promise<ItemResult[] | null> {
     const results: ItemResult[] = [];
     const batches: string[] = [];
-    const send = async (ids: readonly string[], form: Omit<Bulk, "ids">) => {
+    const send = async (ids: readonly string[], form: Omit<Bulk, "ids">, told: ItemResult[]) => {
       for (const part of parts(ids, BULK_IDS)) {
         const answer = await body(api.POST("/api/v1/models/bulk", { body: { ...form, ids: part } }));
-        results.push(...answer.results);
+        told.push(...answer.results);
         if (answer.batch_id) batches.push(answer.batch_id);
       }
     };
     const ids = rows.map((row) => row.id);
-    const whole = await this.tried(() => send(ids, { tags: [], ...more, action }));
+    const whole = await this.tried(() => send(ids, { tags: [], ...more, action }, results));
     if (!results.length) return null;
-    const done = new Set(results.filter((result) => result.status !== "failed").map((result) => result.id));
-    const changed = rows.filter((row) => done.has(row.id));
+    const good = new Set(results.filter((result) => result.status !== "failed").map((result) => result.id));
+    const changed = rows.filter((row) => good.has(row.id));
     if (changed.length) {
-      const message = text.bulk.done[action](text.bulk.models(changed.length));
       const back = undoing(changed, action, more.tags ?? []);
-      undoable(message, async () => {
-        const undone = await this.tried(async () => {
+      undoable(done(text.bulk.models(changed.length)), async () => {
+        const told: ItemResult[] = [];
+        const complete = await this.tried(async () => {
           for (const batch of batches) await api.POST("/api/v1/models/model/restore", { body: { batch_id: batch } });
-          for (const step of back.steps) await send(step.ids, { action: step.action, tags: step.tags });
+          for (const step of back.steps) await send(step.ids, { action: step.action, tags: step.tags }, told);
           await restoreGrants(back.grants);
         });
-        if (undone) said(text.said.undone);
+        const left = new Set(told.filter((result) => result.status === "failed").map((result) => result.id)).size;
+        if (left) failed(new Error(text.bulk.undoFailed(left)));
+        else if (complete) said(text.said.undone);
       });
     }
-    if (!whole) results.push(...rows.slice(results.length).map((row, index) => left(row, results.length + index)));
+    if (!whole) results.push(...rows.slice(results.length).map((row, index) => unsent(row, results.length + index)));
     return [...results];
   }
 
@@ -187,16 +193,21 @@ export class ModelActs {
   }
 }
 
+interface BulkOptions extends Partial<Bulk> {
+  /** What is said of so many models once it is done. */
+  done?: (models: string) => string;
+}
+
 interface Back {
   steps: { ids: string[]; action: Bulk["action"]; tags: string[] }[];
   grants: readonly { id: string; access_grants: readonly Grant[] }[];
 }
 
 /** What takes an act back on those rows alone that it changed. */
-export function undoing(rows: readonly Row[], action: Bulk["action"], tags: readonly string[]): Back {
-  const step = (opposite: Bulk["action"], touched: readonly Row[], names: string[] = []) =>
+export function undoing(rows: readonly Picked[], action: Bulk["action"], tags: readonly string[]): Back {
+  const step = (opposite: Bulk["action"], touched: readonly Picked[], names: string[] = []) =>
     touched.length ? [{ ids: touched.map((row) => row.id), action: opposite, tags: names }] : [];
-  const has = (row: Row, tag: string) => taggedWith(row).has(tag.trim().toLowerCase());
+  const has = (row: Picked, tag: string) => taggedWith(row).has(tag.trim().toLowerCase());
   switch (action) {
     case "enable":
       return {
@@ -259,7 +270,7 @@ export function undoing(rows: readonly Row[], action: Bulk["action"], tags: read
   }
 }
 
-function taggedWith(row: Row): Set<string> {
+function taggedWith(row: Picked): Set<string> {
   return new Set(tagNames(row.meta).map((tag) => tag.toLowerCase()));
 }
 
@@ -269,7 +280,7 @@ async function restoreGrants(rows: Back["grants"]): Promise<void> {
   }
 }
 
-function left(row: Row, place: number): ItemResult {
+function unsent(row: Picked, place: number): ItemResult {
   return { place, id: row.id, status: "failed", detail: null };
 }
 

@@ -1,13 +1,15 @@
 /** Base models: what the backends offer, joined with the rows of the catalogue that govern them. */
-import { general } from "$text/general";
+import type { Schemas } from "$api/client";
 import { models as text } from "$text/models";
-import { isPublic, type Row, type Subject } from "./subject";
+import { audience, isPublic, type Row, type Subject } from "./subject";
 
 /** An entry of `GET /api/models/base` or `GET /api/models`, as far as it is used here. */
 export interface Offered {
   id: string;
   name?: string;
   owned_by?: string;
+  /** The place of its connection among those of the same kind. */
+  urlIdx?: number;
   preset?: boolean;
   arena?: boolean;
   tags?: { name: string }[];
@@ -18,16 +20,24 @@ export interface BaseModel {
   subject: Subject;
   /** The kind of backend that offers it; null when none does. */
   kind: string | null;
+  /** Who offers it first; null where nobody does, or people are not told. */
+  connection: Connection | null;
   /** Labels of its connection. */
   labels: string[];
 }
+
+type Connection = Pick<Schemas["Connection"], "id" | "name" | "kind">;
 
 export function otherSpelling(name: string): string {
   return name.endsWith(":latest") ? name.slice(0, -":latest".length) : `${name}:latest`;
 }
 
 /** Every base model: the offered ones with their rows, and rows of models that nobody offers at the moment. */
-export function joined(offered: readonly Offered[], rows: readonly Row[]): BaseModel[] {
+export function joined(
+  offered: readonly Offered[],
+  rows: readonly Row[],
+  connections: readonly Connection[] = [],
+): BaseModel[] {
   const byId = new Map(rows.map((row) => [row.id, row]));
   const names = new Set(offered.map((one) => one.id));
   const taken = new Set<string>();
@@ -36,17 +46,19 @@ export function joined(offered: readonly Offered[], rows: readonly Row[]): BaseM
     // A row named without `:latest` governs that model, unless a backend offers the plain name as well.
     const row = byId.get(one.id) ?? (names.has(other) ? undefined : byId.get(other)) ?? null;
     if (row) taken.add(row.id);
-    return baseModel(one, row);
+    return baseModel(one, row, connections);
   });
-  for (const row of rows) if (!taken.has(row.id)) found.push(baseModel({ id: row.id }, row));
+  for (const row of rows) if (!taken.has(row.id)) found.push(baseModel({ id: row.id }, row, []));
   return found;
 }
 
-function baseModel(offered: Offered, row: Row | null): BaseModel {
+function baseModel(offered: Offered, row: Row | null, connections: readonly Connection[]): BaseModel {
   const kind = offered.owned_by ?? null;
+  const ofKind = connections.filter((connection) => connection.kind === kind);
   return {
     subject: {
       id: offered.id,
+      rowId: row?.id ?? offered.id,
       name: row?.name ?? offered.name ?? offered.id,
       isBase: true,
       row,
@@ -57,6 +69,7 @@ function baseModel(offered: Offered, row: Row | null): BaseModel {
       offered: kind !== null,
     },
     kind,
+    connection: (offered.urlIdx === undefined ? undefined : ofKind[offered.urlIdx]) ?? null,
     labels: (offered.tags ?? []).map((tag) => tag.name),
   };
 }
@@ -66,7 +79,7 @@ export function usableBases(entries: readonly Offered[]): BaseModel[] {
   return entries
     .filter((entry) => !entry.preset && !entry.arena)
     .map((entry) => {
-      const made = baseModel(entry, null);
+      const made = baseModel(entry, null, []);
       const hidden = entry.info?.meta?.hidden === true;
       return { ...made, subject: { ...made.subject, hidden, editable: false, changeable: false } };
     });
@@ -74,11 +87,12 @@ export function usableBases(entries: readonly Offered[]): BaseModel[] {
 
 const collator = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
 
-/** Those whose name, id or backend holds every word of the query, by name. */
+/** Those whose name, id, connection or kind holds every word of the query, by name. */
 export function arranged(all: readonly BaseModel[], query: string, descending: boolean): BaseModel[] {
   const words = query.toLowerCase().split(/\s+/).filter(Boolean);
-  const matching = all.filter(({ subject, kind, labels }) => {
-    const about = `${subject.name}\n${subject.id}\n${kind ?? ""}\n${labels.join("\n")}`.toLowerCase();
+  const matching = all.filter(({ subject, kind, connection, labels }) => {
+    const parts = [subject.name, subject.id, kind ?? "", connection?.name ?? "", ...labels];
+    const about = parts.join("\n").toLowerCase();
     return words.every((word) => about.includes(word));
   });
   const sign = descending ? -1 : 1;
@@ -91,11 +105,12 @@ export function arranged(all: readonly BaseModel[], query: string, descending: b
 export function openTo(model: BaseModel): string {
   const row = model.subject.row;
   if (!row || !row.access_grants.length) return text.base.administrators;
-  return isPublic(row.access_grants) ? text.base.everyone : text.base.granted(row.access_grants.length);
+  const { people, groups } = audience(row.access_grants);
+  return isPublic(row.access_grants) ? text.base.everyone : text.base.granted(people, groups);
 }
 
-/** The backend, in words. */
+/** The kind of backend and the labels of its connection, in words; empty when nobody offers it. */
 export function offeredBy(model: BaseModel): string {
-  if (model.kind === null) return text.base.offers.none ?? general.none;
+  if (model.kind === null) return "";
   return [text.base.offers[model.kind] ?? model.kind, ...model.labels].join(" · ");
 }

@@ -2,6 +2,7 @@
 import { megabytes } from "$parts/numbers";
 import type { Grant } from "$parts/access";
 import { models } from "$text/models";
+import { hasBlank } from "$pages/editor/naming";
 import { sameGrants, type Row } from "./subject";
 
 const text = models.importing.faults;
@@ -131,6 +132,15 @@ export type KnownRow = Pick<
 
 const COMPARED = ["name", "base_model_id", "is_active", "params"] as const;
 type Compared = (typeof COMPARED)[number];
+
+/** Items with what only shows beside the rows that are there: an id with white space is not for a new preset. */
+export function checked(items: readonly Item[], known: ReadonlyMap<string, KnownRow>): Item[] {
+  return items.map((item) =>
+    item.fault === null && item.id !== null && item.base !== null && hasBlank(item.id) && !known.has(item.id)
+      ? { ...item, fault: text.blankId }
+      : item,
+  );
+}
 
 export function outlook(item: Item, known: ReadonlyMap<string, KnownRow>): Outlook {
   if (item.fault !== null || item.id === null) return "unreadable";

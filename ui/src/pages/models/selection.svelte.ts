@@ -1,12 +1,15 @@
 /** Rows that are selected, by id. They stay selected when they scroll out of sight, and go when the filters change. */
 import { untrack } from "svelte";
 import { SvelteMap } from "svelte/reactivity";
-import type { ListedRow } from "./pages.svelte";
+import type { Selected } from "./subject";
+
+/** The most that are selected at one go; the server changes so many in one step. */
+export const MOST_SELECTED = 1000;
 
 export class Selection {
-  readonly #rows = new SvelteMap<string, ListedRow>();
+  readonly #rows = new SvelteMap<string, Selected>();
 
-  get rows(): ListedRow[] {
+  get rows(): Selected[] {
     return [...this.#rows.values()];
   }
 
@@ -18,17 +21,16 @@ export class Selection {
     return this.#rows.has(id);
   }
 
-  pick(row: ListedRow, chosen: boolean): void {
+  pick(row: Selected, chosen: boolean): void {
     if (chosen) this.#rows.set(row.id, row);
     else this.#rows.delete(row.id);
   }
 
   /** Newer states of rows; those that are not selected are passed over. */
-  renew(rows: readonly ListedRow[]): void {
+  renew(rows: readonly Selected[]): void {
     untrack(() => {
       for (const row of rows) {
-        const known = this.#rows.get(row.id);
-        if (known && known !== row) this.#rows.set(row.id, row);
+        if (this.#rows.has(row.id)) this.#rows.set(row.id, row);
       }
     });
   }

@@ -4,7 +4,10 @@ import type { Schemas } from "$api/client";
 export type Row = Schemas["Model"];
 
 export interface Subject {
+  /** By which it is called. */
   id: string;
+  /** Of the row that governs it: another spelling of the name, perhaps. Acts on the row, and its editor, go by this. */
+  rowId: string;
   name: string;
   isBase: boolean;
   /** Its row of the catalogue; null for a base model that nobody has set up. */
@@ -22,6 +25,7 @@ export interface Subject {
 export function subjectOf(row: Schemas["OwnedModel"]): Subject {
   return {
     id: row.id,
+    rowId: row.id,
     name: row.name,
     isBase: false,
     row,
@@ -30,6 +34,25 @@ export function subjectOf(row: Schemas["OwnedModel"]): Subject {
     editable: row.write_access,
     changeable: row.write_access && row.source !== "file",
     offered: row.base_offered,
+  };
+}
+
+/** What an act on many, and what takes it back, need to know of each. */
+export type Picked = Pick<Row, "id" | "name" | "is_active" | "meta" | "access_grants">;
+
+export interface Selected extends Picked {
+  /** There is a row; base models may have none. */
+  stored: boolean;
+}
+
+export function picked({ rowId, name, active, row }: Subject): Selected {
+  return {
+    id: rowId,
+    name,
+    is_active: active,
+    meta: row?.meta ?? {},
+    access_grants: row?.access_grants ?? [],
+    stored: row !== null,
   };
 }
 
@@ -55,13 +78,17 @@ export function audience(grants: Grants): { people: number; groups: number } {
   return { people: ids("user"), groups: ids("group") };
 }
 
-/** The names of a row's tags, whatever shape older clients gave them. */
+/** The names of a row's tags, each once, whatever shape older clients gave them. */
 export function tagNames(meta: Record<string, unknown>): string[] {
   const tags: unknown[] = Array.isArray(meta.tags) ? meta.tags : [];
-  return tags
+  const names = tags
     .map((tag) => (typeof tag === "object" && tag !== null ? (tag as { name?: unknown }).name : tag))
     .filter((name): name is string => typeof name === "string" && name !== "");
+  return [...new Set(names)];
 }
+
+/** Serves the pictures of models. */
+export const IMAGE_PATH = "/api/v1/models/model/profile/image";
 
 /** A file's name for an id, which may hold what file systems do not take. */
 export function fileName(id: string, ending: string): string {

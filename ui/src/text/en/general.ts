@@ -16,6 +16,7 @@ export const general = {
   search: "Search",
   clear: "Clear",
   loading: "Loading",
+  breadcrumb: "Breadcrumb",
   more: "More actions",
   optional: "optional",
   none: "None",
