@@ -112,6 +112,7 @@ class Modelyard:
             client=client,
             connections=lambda: self._publisher.connections,
             users=lambda: self._publisher.user_ids,
+            is_offered=lambda name: name in self._publisher.base_models,
             lifecycle=self._lifecycle,
             session_seconds=round(settings.session_hours * 3600),
             trash_seconds=settings.trash_days * 24 * 3600,

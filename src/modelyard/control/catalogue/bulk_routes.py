@@ -123,13 +123,17 @@ async def act_on_models(context: Caller, form: Bulk) -> BulkDone:
     wanted = Wanted(tags=form.tags, access=access, batch_id=ids.row_id())
     done: Literal["deleted", "updated"] = "deleted" if form.action == "delete" else "updated"
     results: list[Result] = []
+    acted: set[str] = set()  # both spellings of a name may stand for one row
     pace = Pace()
     async with editing(context) as edit:
         for part in slices(list(dict.fromkeys(form.ids))):
-            await edit.load(part)
+            await edit.load_named(part)
             for model_id in part:
                 try:
-                    await ACTS[form.action](edit, await edit.writable(model_id), wanted)
+                    stored = await edit.writable(model_id)
+                    if stored.row.id not in acted:
+                        await ACTS[form.action](edit, stored, wanted)
+                        acted.add(stored.row.id)
                 except Problem as problem:
                     results.append(Result(place=len(results), id=model_id, status="failed", detail=problem.message))
                 else:
