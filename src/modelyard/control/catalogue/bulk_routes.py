@@ -130,7 +130,7 @@ async def act_on_models(context: Caller, form: Bulk) -> BulkDone:
             await edit.load_named(part)
             for model_id in part:
                 try:
-                    stored = await edit.writable(model_id)
+                    stored = await (edit.removable if done == "deleted" else edit.writable)(model_id)
                     if stored.row.id not in acted:
                         await ACTS[form.action](edit, stored, wanted)
                         acted.add(stored.row.id)

@@ -154,6 +154,11 @@ class Edit:
         sharing.check_unconfined(self.context.principal)
         return check_writable(self.context, await self.speaking(model_id))
 
+    async def removable(self, model_id: str) -> Stored:
+        """The row of this very id, when the caller may change it: who repeats a delete must not reach another row."""
+        sharing.check_unconfined(self.context.principal)
+        return check_writable(self.context, await self.find(model_id))
+
     def is_declared(self, model_id: str) -> bool:
         """True for a row that a file declares."""
         return any(row.id == model_id for row in self.context.control.declared.models)

@@ -131,7 +131,7 @@ async def delete_model_by_query(model_id: Id, context: Caller) -> bool:
 
 async def _delete(context: Context, model_id: str) -> bool:
     async with editing(context) as edit:
-        stored = await edit.writable(model_id)
+        stored = await edit.removable(model_id)
         await edit.remove(stored, ids.row_id())
         await trash.purge(edit.change, now() - context.control.trash_seconds)
     return True
