@@ -264,6 +264,17 @@ def test_rollback_to_another_address_asks_for_the_secret(database):
     assert steps_of(database, PEOPLE, **SECRETS) == []
 
 
+def test_doubled_tags_and_suggestions_are_one_and_the_plan_comes_to_rest(database):
+    meta = "{tags: [b, {name: a}, B], suggestion_prompts: [{content: Hi}, {content: Hi}]}"
+    twice = f"models: [{{id: one, meta: {meta}}}]"
+    applied(database, twice)
+    [(stored,)] = rows(database, "SELECT meta FROM models WHERE id = 'one'")
+    assert json.loads(stored) == {"tags": [{"name": "b"}, {"name": "a"}], "suggestion_prompts": [{"content": "Hi"}]}
+    assert steps_of(database, twice) == []
+    told = modelyard(database, "plan", "-", stdin="models: [{id: one, meta: {tags: [a, null]}}]", code=1).stderr
+    assert "model one: meta.tags.1 is null" in told
+
+
 OWNERLESS = {"nobody": "", "gone": "user-who-is-gone", "system": "command-line"}
 
 
