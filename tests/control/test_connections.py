@@ -209,7 +209,7 @@ def test_verify_tells_what_is_there_or_what_is_wrong(peopled, upstream):
     with made(peopled, "http://127.0.0.1:9", api_keys=[CANARY]) as row:
         verdict = peopled.admin.post(f"/api/v1/connections/{row['id']}/verify").json()
         assert not verdict["ok"]
-        assert verdict["error"]
+        assert row["error"] == verdict["error"] == "Connection refused. Is it running?", "the address stands beside it"
         assert CANARY not in str(verdict)
 
 

@@ -254,7 +254,7 @@ def test_a_dead_backend_is_down_with_its_reason_and_every_page_works(page, house
     page.get_by_role("button", name="Ask all again").click()
     row = row_of(page, "dying")
     expect(row).to_contain_text("Down")
-    expect(row).to_contain_text("could not be reached")
+    expect(row).to_contain_text("Connection refused. Is it running?")
     expect(row_of(page, "openai")).to_contain_text("Up")
     picture(page, "connections-dead")
     assert faults(page) == []
