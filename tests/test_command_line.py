@@ -248,11 +248,11 @@ def test_a_connection_from_add_to_remove(line, upstream):
 def test_a_connection_that_does_not_answer_is_added_and_fails_the_check(line):
     ran = line("connections", "add", "dead", "--kind", "ollama", "--base-url", UNREACHABLE)
     assert ran.code == 0
-    assert "could not be reached" in ran.err
+    assert "no list of models yet: Connection refused. Is it running?\n" in ran.err
     for arguments in (("check",), ("connections", "test"), ("connections", "test", "dead")):
         checked = line(*arguments)
         assert checked.code == 1
-        assert re.search(r"dead +ollama +\S+ +failed .*could not be reached", checked.out)
+        assert re.search(r"dead +ollama +\S+ +failed .*Connection refused\. Is it running\?", checked.out)
     assert "gives no list of models" in line("models", "list").err
 
 

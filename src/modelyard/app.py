@@ -24,7 +24,6 @@ from modelyard.control.context import Control
 from modelyard.control.discovery import Discovery
 from modelyard.control.lifecycle.bases import Bases
 from modelyard.control.lifecycle.service import Lifecycle
-from modelyard.control.people.throttle import SignInThrottle
 from modelyard.control.settings import table
 from modelyard.control.snapshot.publisher import Publisher
 from modelyard.control.transaction import Changes
@@ -112,6 +111,7 @@ class Modelyard:
             client=client,
             connections=lambda: self._publisher.connections,
             users=lambda: self._publisher.user_ids,
+            is_offered=lambda name: name in self._publisher.base_models,
             lifecycle=self._lifecycle,
             session_seconds=round(settings.session_hours * 3600),
             trash_seconds=settings.trash_days * 24 * 3600,
@@ -145,10 +145,7 @@ class Modelyard:
             metrics_enabled=settings.enable_metrics,
         )
         calls = Calls(pipeline, published, stores.seal, settings.max_body_bytes)
-        throttle = SignInThrottle(workers)
-        manage = management.Management(
-            management.build(default_timeouts(settings), throttle), control, settings.max_body_bytes
-        )
+        manage = management.Management(management.build(default_timeouts(settings)), control, settings.max_body_bytes)
         self.front = _front(
             settings,
             calls,

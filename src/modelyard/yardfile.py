@@ -19,6 +19,7 @@ from modelyard.canonical.records import (
 )
 from modelyard.canonical.snapshot import Limits
 from modelyard.control.catalogue.grants import grants_of
+from modelyard.control.catalogue.meta import tidied
 from modelyard.control.connections.service import build
 from modelyard.control.yard import reading
 from modelyard.control.yard.document import Yard, YardKey, YardUser
@@ -161,6 +162,7 @@ def _models(yard: Yard, path: Path, ids: Mapping[str, str]) -> tuple[list[ModelR
     for model in yard.models:
         try:
             read_preset(model.params)
+            meta = tidied(model.meta)
             grants += grants_of(model.id, model.access_control, ids)
         except (BadParameter, Problem) as error:
             raise SettingsError(f"{path}: model {model.id}: {error}") from None
@@ -171,7 +173,7 @@ def _models(yard: Yard, path: Path, ids: Mapping[str, str]) -> tuple[list[ModelR
                 name=model.name or model.id,
                 base_model_id=model.base_model_id,
                 params=model.params,
-                meta=model.meta,
+                meta=meta,
                 is_active=model.is_active,
                 source=FILE,
                 created_at=moment,

@@ -264,6 +264,76 @@ def test_rollback_to_another_address_asks_for_the_secret(database):
     assert steps_of(database, PEOPLE, **SECRETS) == []
 
 
+def test_doubled_tags_and_suggestions_are_one_and_the_plan_comes_to_rest(database):
+    meta = "{tags: [b, {name: a}, B], suggestion_prompts: [{content: Hi}, {content: Hi}]}"
+    twice = f"models: [{{id: one, meta: {meta}}}]"
+    applied(database, twice)
+    [(stored,)] = rows(database, "SELECT meta FROM models WHERE id = 'one'")
+    assert json.loads(stored) == {"tags": [{"name": "b"}, {"name": "a"}], "suggestion_prompts": [{"content": "Hi"}]}
+    assert steps_of(database, twice) == []
+    told = modelyard(database, "plan", "-", stdin="models: [{id: one, meta: {tags: [a, null]}}]", code=1).stderr
+    assert "model one: meta.tags.1 is null" in told
+
+
+OWNERLESS = {"nobody": "", "gone": "user-who-is-gone", "system": "command-line"}
+
+
+def own(data_dir, **owners):
+    """Rows get the owners that only what happened to people can give them."""
+    with closing(sqlite3.connect(data_dir / "modelyard.db")) as connection, connection:
+        for model_id, user_id in owners.items():
+            connection.execute("UPDATE models SET user_id = ? WHERE id = ?", (user_id, model_id))
+
+
+def kept(data_dir):
+    """The number of a revision of what there is now."""
+    applied(data_dir, "groups: [{name: more}]", "--keep")
+    return json.loads(modelyard(data_dir, "revisions", "--json").stdout)[0]["id"]
+
+
+def owners_of(data_dir):
+    return dict(rows(data_dir, "SELECT id, user_id FROM models"))
+
+
+def test_rollback_gives_no_owner_to_a_row_that_had_none(database):
+    """Neither one that comes back nor one that somebody has got meanwhile: a preset of the command line opens its base."""
+    three = "models: [{id: nobody, base_model_id: a}, {id: gone, base_model_id: a}, {id: system, base_model_id: a}]"
+    applied(database, three)
+    own(database, **OWNERLESS)
+    number = kept(database)
+    owned = three.replace("base_model_id: a", "base_model_id: a, owner: ann@example.com")
+    for meanwhile in ("models: []", owned, "models: [{id: nobody}]"):
+        applied(database, meanwhile)
+        modelyard(database, "rollback", str(number), "--yes")
+        assert owners_of(database) == OWNERLESS, meanwhile
+    assert "There is nothing to do" in modelyard(database, "rollback", str(number), "--yes").stdout
+
+
+def test_rollback_tells_nobody_from_the_command_line(database):
+    applied(database, "models: [{id: one, base_model_id: a}]")
+    number = kept(database)
+    own(database, one="")
+    told = modelyard(database, "rollback", str(number), "--yes").stdout
+    assert "command-line" in told, "the plan shows it"
+    assert owners_of(database) == {"one": "command-line"}
+
+
+def test_a_revision_that_has_not_noted_owners_gives_its_rows_to_nobody(database):
+    applied(
+        database,
+        "models: [{id: one}, {id: back, base_model_id: a}, {id: own, base_model_id: a, owner: ann@example.com}]",
+    )
+    own(database, one="command-line")
+    number = kept(database)
+    with closing(sqlite3.connect(database / "modelyard.db")) as connection, connection:
+        connection.execute("UPDATE revisions SET owners = NULL")
+    applied(database, "models: [{id: one}, {id: own, base_model_id: a}]")
+    own(database, own="")
+    modelyard(database, "rollback", str(number), "--yes")
+    [(ann,)] = rows(database, "SELECT id FROM users WHERE email = 'ann@example.com'")
+    assert owners_of(database) == {"one": "command-line", "back": "", "own": ann}
+
+
 def test_apply_asks_a_terminal_or_wants_yes(database):
     told = modelyard(database, "apply", "-", stdin="models: []", code=1).stderr
     assert "--yes" in told

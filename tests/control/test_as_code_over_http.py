@@ -265,6 +265,31 @@ def test_plan_apply_and_rollback(changing):
     assert changing.admin.post("/api/v1/yard/rollback", json={"revision": 10**6}).status_code == 404
 
 
+def test_a_model_whose_owner_has_left_does_not_go_to_whoever_rolls_back(changing):
+    leaver = changing.admin.post("/api/v1/users/", json={"email": "leaver@example.com", "role": "admin"}).json()["id"]
+    with changing.client(changing.make_key(user_id=leaver)) as client:
+        form = {"id": "left", "name": "Left", "base_model_id": "one", "access_control": None}
+        assert client.post("/api/v1/models/create", json=form).status_code == 200
+    assert changing.admin.delete(f"/api/v1/users/{leaver}").status_code == 200
+
+    def owner():
+        return changing.admin.get("/api/v1/models/model", params={"id": "left"}).json()["user_id"]
+
+    assert owner() == leaver
+    gone = done(changing, "apply", document="models: [{id: one}]")
+    back = done(changing, "rollback", revision=gone["before"])
+    assert [step["name"] for step in back["steps"] if step["action"] == "create"] == ["left"]
+    assert owner() == leaver
+    given = done(
+        changing, "apply", document="models: [{id: left, base_model_id: one, owner: ann@example.com}]", keep=True
+    )
+    assert owner() != leaver
+    back = done(changing, "rollback", revision=given["before"])
+    [step] = back["steps"]
+    assert step["fields"]["owner"] == {"old": "ann@example.com", "new": leaver}
+    assert owner() == leaver
+
+
 def test_a_key_keeps_its_secret_when_its_limits_change(changing):
     [user] = [
         row for row in changing.admin.get("/api/v1/users/all").json()["items"] if row["email"] == "ann@example.com"

@@ -209,7 +209,7 @@ def test_verify_tells_what_is_there_or_what_is_wrong(peopled, upstream):
     with made(peopled, "http://127.0.0.1:9", api_keys=[CANARY]) as row:
         verdict = peopled.admin.post(f"/api/v1/connections/{row['id']}/verify").json()
         assert not verdict["ok"]
-        assert verdict["error"]
+        assert row["error"] == verdict["error"] == "Connection refused. Is it running?", "the address stands beside it"
         assert CANARY not in str(verdict)
 
 
@@ -405,3 +405,30 @@ def test_a_lost_secret_key_switches_connections_off_and_does_not_send_calls_with
         data_dir, {"MODELYARD_SECRET_KEY": "new-secret-key-of-this-test-01234567,first-secret-key-of-this-test-012345"}
     ) as yard:
         assert "echo" in names(yard), "an old key behind the new one opens what it sealed"
+
+
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [
+        ("localhost:11434", "for example http://localhost:11434"),
+        (" 10.0.0.7:8000/v1", "for example http://10.0.0.7:8000/v1"),
+        ("models.example.com", "for example http://models.example.com"),
+    ],
+)
+def test_an_address_without_a_scheme_is_refused_with_what_to_write(peopled, address, told):
+    form = {"name": "bare", "kind": "openai", "base_url": address}
+    answer = peopled.admin.post("/api/v1/connections", json=form)
+    assert answer.status_code == 422
+    assert answer.json()["detail"].startswith("base_url: The address has no scheme. Put http:// or https:// in front")
+    assert answer.json()["detail"].endswith(told)
+
+
+@pytest.mark.parametrize(
+    "address", [f"me:{CANARY}@host:1", f"host?key={CANARY}", f"host#{CANARY}", f"%{CANARY}", "a b"]
+)
+def test_an_address_without_a_scheme_that_may_hold_a_secret_is_not_repeated(peopled, address):
+    form = {"name": "bare", "kind": "openai", "base_url": address}
+    answer = peopled.admin.post("/api/v1/connections", json=form)
+    assert answer.status_code == 422
+    assert "The address cannot be used: it " in answer.json()["detail"]
+    assert CANARY not in answer.text

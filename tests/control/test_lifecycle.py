@@ -474,10 +474,14 @@ def test_a_backend_that_fails_to_unload_is_told_as_502(shared, ollama):
 def test_a_backend_that_is_gone_is_told_as_502(shared):
     gone = Server("llama:8b")
     gone.url = f"http://127.0.0.1:{free_port()}"
-    _, prefix = connect(shared, gone, model_ids=["llama:8b"])
+    connection, prefix = connect(shared, gone, model_ids=["llama:8b"])
     answer = shared.admin.post("/api/models/unload", json={"model": f"{prefix}llama:8b"})
     assert answer.status_code == 502
-    assert "could not be reached" in answer.json()["detail"]
+    reason = "Connection refused. Is it running?"
+    assert answer.json()["detail"] == f"Not unloaded from {connection['name']}: {reason}"
+    assert jobs(shared, connection)[0]["reason"] == reason, "its connection and the address stand beside it"
+    logged = next(line for line in shared.output().splitlines() if "could not be loaded or unloaded" in line)
+    assert f'"address":"{gone.url}","reason":"{reason}"' in logged
 
 
 def test_a_router_that_tells_its_progress_is_followed(shared):

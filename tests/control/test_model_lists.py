@@ -100,7 +100,10 @@ class Yard:
         declared = Declared(users=[self.file_user], models=self.declared, grants=self.declared_grants)
         published = Published(replace(EMPTY, open_catalogue=open_catalogue))
         return SimpleNamespace(
-            control=SimpleNamespace(database=database, declared=declared, published=published), principal=principal
+            control=SimpleNamespace(
+                database=database, declared=declared, published=published, is_offered=lambda _: False
+            ),
+            principal=principal,
         )
 
     def all_rows(self) -> list[tuple[ModelRow, list[GrantRow]]]:

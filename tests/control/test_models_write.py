@@ -411,7 +411,7 @@ BAD_FIELDS: list[dict[str, Any]] = [
     {"meta": {"a": [{"b": "\udc00"}]}}, {"meta": {"a": float("nan")}}, {"meta": {"a": [float("-inf")]}},
     {"meta": {"a": 10**400}}, {"meta": {"a": 2**64}}, {"meta": {"a": DEEP}}, {"meta": {"a": "x" * 600_000}},
     {"meta": {"tags": ["x" * 101]}}, {"meta": {"tags": [str(number) for number in range(1001)]}},
-    {"meta": {"tags": ["\ud800"]}},
+    {"meta": {"tags": ["\ud800"]}}, {"meta": {"tags": ["a", None]}}, {"meta": {"tags": [{"name": None}]}},
     {"meta": {"profile_image_url": 1}}, {"meta": {"profile_image_url": "javascript:alert(1)"}},
     {"meta": {"profile_image_url": "data:image/svg+xml;base64,PHN2Zy8+"}},
     {"meta": {"profile_image_url": "data:image/png;base64,PHN2Zy8+"}},
@@ -486,11 +486,11 @@ def test_no_body_makes_the_server_fail_or_changes_anything(yard: Yard, body: byt
 
 
 TAGS = [
-    (["a", "A", " a "], [{"name": "a"}, {"name": "A"}, {"name": " a "}], ["a"]),
-    ([{"name": "Größe"}, {"name": "größe", "extra": 1}], [{"name": "Größe"}, {"name": "größe", "extra": 1}], ["Größe"]),
+    (["b", "a", "A", " a ", "b"], [{"name": "b"}, {"name": "a"}], ["a", "b"]),
+    ([{"name": "Größe"}, {"name": "größe", "extra": 1}], [{"name": "Größe", "extra": 1}], ["Größe"]),
     (["日本", "русский", "עברית", "🦙"], None, ["русский", "עברית", "日本", "🦙"]),
     (["50%", "a_b", '"', "<b>"], None, None),
-    ([1, None, {}, {"name": 1}, [], "x"], [1, None, {}, {"name": 1}, [], {"name": "x"}], ["x"]),
+    ([1, {}, {"name": 1}, [], "x"], [1, {}, {"name": 1}, [], {"name": "x"}], ["x"]),
     ({"name": "x"}, {"name": "x"}, []),
     ("x", "x", []),
     (None, None, []),
@@ -511,6 +511,27 @@ def test_tags_of_any_script_and_form_are_kept_and_found(yard: Yard, tags: Any, k
             found = yard.admin.get(f"{M}/list", params={"tag": tag}).json()["items"]
             assert [row["id"] for row in found] == ["tagged"]
     post(yard.admin, "/model/delete", id="tagged")
+
+
+def test_equal_suggestions_are_stored_once_by_every_way(yard: Yard) -> None:
+    one, other = {"content": "Hi", "title": ["Hi", ""], "own": 1}, {"content": "Hi", "title": ["Ho", ""]}
+    sent = {
+        "suggestion_prompts": [one, other, dict(reversed(one.items()))],
+        "tags": ["b", "a", "B"],
+        "own": [None, None],
+    }
+    kept = {"suggestion_prompts": [one, other], "tags": [{"name": "b"}, {"name": "a"}], "own": [None, None]}
+    made = make(yard.admin, "suggesting", meta=sent)
+    assert {name: made["meta"][name] for name in kept} == kept
+    post(yard.admin, "/model/update", id="suggesting", meta={})
+    changed = post(yard.admin, "/model/update", id="suggesting", meta=sent).json()
+    assert {name: changed["meta"][name] for name in kept} == kept
+    post(yard.admin, "/model/delete", id="suggesting")
+    answer = yard.admin.post(f"{M}/import", json=[{**preset("suggesting"), "meta": sent}])
+    assert answer.status_code == 200, answer.text
+    found = yard.admin.get(f"{M}/model", params={"id": "suggesting"}).json()
+    assert {name: found["meta"][name] for name in kept} == kept
+    post(yard.admin, "/model/delete", id="suggesting")
 
 
 def test_the_examples_of_the_catalogues_page_work_in_their_order(yard: Yard, tmp_path: Path) -> None:

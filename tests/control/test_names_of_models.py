@@ -68,3 +68,43 @@ def test_an_inactive_model_does_not_answer_by_another_of_the_same_stem(fleet: Ya
     toggled = fleet.admin.post("/api/v1/models/model/toggle", params={"id": "pirate", "is_active": True})
     assert toggled.status_code == 200
     assert status(fleet, "pirate") == 200
+
+
+def test_what_is_done_to_a_base_model_is_done_to_the_row_that_governs_it(fleet: Yard) -> None:
+    """By either spelling, as a call finds it; a delete takes the row of the very name alone."""
+    admin, path = fleet.admin, "/api/v1/models"
+    create(fleet, id="echo")
+    toggled = admin.post(f"{path}/model/toggle", params={"id": "echo:latest", "is_active": False})
+    assert (toggled.status_code, toggled.json()["id"]) == (200, "echo"), toggled.text
+    assert status(fleet, "echo") == 404
+    back = admin.post(f"{path}/model/toggle", params={"id": "echo:latest"})
+    assert back.json()["is_active"] is True, "also while it is switched off"
+    changed = admin.post(f"{path}/model/update", json={"id": "echo:latest", "name": "Renamed"})
+    assert (changed.json()["id"], changed.json()["name"]) == ("echo", "Renamed")
+    shared = admin.post(f"{path}/model/access/update", json={"id": "echo:latest", "access_control": {}})
+    assert (shared.json()["id"], shared.json()["access_control"]) == ("echo", {})
+    assert status(fleet, "echo:latest") == 404
+    read = admin.get(f"{path}/model", params={"id": "echo:latest"}).json()
+    assert (read["id"], len(admin.get(f"{path}/model/history", params={"id": "echo:latest"}).json())) == ("echo", 2)
+    tagged = {"ids": ["echo", "echo:latest"], "action": "tag", "tags": ["both"]}
+    results = admin.post(f"{path}/bulk", json=tagged).json()["results"]
+    assert [result["status"] for result in results] == ["updated", "updated"]
+    assert admin.get(f"{path}/model", params={"id": "echo"}).json()["meta"]["tags"] == [{"name": "both"}]
+    boss = admin.get("/api/v1/auths/").json()["id"]
+    told = admin.get(f"/api/v1/users/{boss}/rights", params={"model": "echo"}).json()["model"]
+    assert (told["state"], told["name"], told["use"]["allowed"]) == ("served", "Renamed", True)
+    gone = {"ids": ["echo:latest"], "action": "delete"}
+    assert admin.post(f"{path}/bulk", json=gone).json()["results"][0]["status"] == "failed"
+    assert admin.post(f"{path}/model/delete", json={"id": "echo:latest"}).status_code == 404
+    assert admin.post(f"{path}/model/delete", json={"id": "echo"}).status_code == 200
+
+
+def test_where_both_names_are_offered_each_has_a_row_of_its_own(fleet: Yard, upstream: Scripted) -> None:
+    path = "/api/v1/models/model/toggle"
+    fleet.connect("plain", upstream.base_url, model_ids=["unicode"])
+    fleet.connect("tagged", upstream.root, "ollama", model_ids=["unicode:latest"], loads=False)
+    create(fleet, id="unicode:latest", is_active=False)
+    assert fleet.admin.post(path, params={"id": "unicode", "is_active": True}).status_code == 404
+    made = fleet.admin.post("/api/v1/models/model/access/update", json={"id": "unicode", "access_control": None})
+    assert (made.status_code, made.json()["id"]) == (200, "unicode")
+    assert fleet.admin.get("/api/v1/models/model", params={"id": "unicode:latest"}).json()["is_active"] is False

@@ -17,7 +17,6 @@ from schemathesis.specs.openapi.checks import (
 
 from modelyard.api.management import build
 from modelyard.canonical.endpoint import Timeouts
-from modelyard.control.people.throttle import SignInThrottle
 from tests.servers import Scripted, free_port
 from tests.yard import ADMIN_KEY, Yard, run_yard
 
@@ -32,7 +31,7 @@ def fuzzed(upstream: Scripted, tmp_path_factory: pytest.TempPathFactory) -> Iter
         yield running
 
 
-document = schemathesis.openapi.from_dict(build(Timeouts(), SignInThrottle()).openapi())
+document = schemathesis.openapi.from_dict(build(Timeouts()).openapi())
 # What is no number there is the name of a model, and answered in that dialect's form.
 schema = document.exclude(path="/openai/models/{index}")
 NOWHERE = f"http://127.0.0.1:{free_port()}"

@@ -201,3 +201,34 @@ def test_permissions_have_a_reason_exactly_when_they_are_given():
     )
     assert why_permitted(who, "chat.edit", by_default, groups).reasons == (Reason("default"),)
     assert why_permitted(who, "chat.share", by_default, groups).reasons == ()
+
+
+def test_an_arena_entry_says_who_may_call_it_and_opens_none_of_its_models(lab):
+    everyone = {"access_control": None}
+    entries = [
+        {"id": "blind", "name": "Blind", "meta": {**everyone, "model_ids": ["echo", "lorem", "open"]}},
+        {"id": "sealed", "name": "Sealed", "meta": {**everyone, "model_ids": ["lorem"]}},
+        {"id": "private", "name": "Private", "meta": {"model_ids": ["open"]}},
+    ]
+    form = {"ENABLE_EVALUATION_ARENA_MODELS": True, "EVALUATION_ARENA_MODELS": entries}
+    assert lab.admin.post("/api/v1/evaluations/config", json=form).status_code == 200
+    messages = [{"role": "user", "content": "hi"}]
+    for name, key in (("user", USER_KEY), ("other", OTHER_KEY)):
+        with lab.client(key) as client:
+            for entry in ("blind", "blind:latest", "sealed"):
+                use = rights(lab, name, entry)["model"]["use"]
+                called = client.post("/v1/chat/completions", json={"model": entry, "messages": messages})
+                assert use["allowed"] is (called.status_code == 200), (name, entry, called.text)
+            own = client.get(f"/api/v1/users/{ids(lab)[name]}/rights", params={"model": "private"})
+            assert own.status_code == 404, "what they do not see is not told of"
+            assert client.get(f"/api/v1/users/{ids(lab)[name]}/rights", params={"model": "sealed"}).status_code == 200
+    blind, sealed = rights(lab, "user", "blind")["model"], rights(lab, "user", "sealed")["model"]
+    assert (blind["id"], blind["name"], blind["state"], blind["base"]) == ("blind", "Blind", "served", None)
+    assert (kinds(blind["use"]), blind["behind"], blind["write"]["allowed"]) == (["everyone"], 2, False)
+    assert (sealed["use"]["allowed"], kinds(sealed["use"]), sealed["behind"]) == (False, ["everyone"], 0)
+    assert rights(lab, "user", "open")["model"]["behind"] is None
+    boss = rights(lab, "boss", "private")["model"]
+    assert (boss["use"]["allowed"], kinds(boss["use"]), boss["behind"]) == (True, ["administrator"], 1)
+    assert kinds(boss["write"]) == ["administrator"]
+    waiting = rights(lab, "pending", "blind")["model"]
+    assert (waiting["use"]["allowed"], kinds(waiting["use"]), waiting["behind"]) == (False, ["pending"], 0)

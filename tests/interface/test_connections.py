@@ -265,7 +265,7 @@ def test_a_dead_backend_is_down_with_its_reason_and_every_page_works(page, house
     row = row_of(page, "dying")
     expect(row).to_contain_text("Down")
     # The address has its own column: here stands the cause alone.
-    expect(row.get_by_role("paragraph")).to_have_text("The connection was refused; is it running?")
+    expect(row.get_by_role("paragraph")).to_have_text("Connection refused. Is it running?")
     expect(row_of(page, "openai")).to_contain_text("Up")
     picture(page, "connections-dead")
     assert faults(page) == []

@@ -1,11 +1,14 @@
 """Several workers are one server: same keys, same limits, one end, complete books."""
 
 import asyncio
+import math
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 
 from tests.operations.tools import (
     ASK,
@@ -212,3 +215,27 @@ def test_the_first_answer_of_a_two_worker_start_is_usable(upstream, data_dir):
     with run_yard(data_dir, environment_of(upstream), TWO) as yard:
         answer = yard.admin.post("/v1/chat/completions", json=ASK)
         assert answer.status_code in (200, 404), answer.text  # 404 until the backends have answered
+
+
+async def test_guesses_are_counted_by_all_workers_together_and_over_a_restart(upstream, data_dir):
+    """Many at once, on connections of their own: five come through, and one more for each wait that is over meanwhile."""
+    wrong = {"email": "guessed@example.com", "password": "a wrong password"}
+
+    async def guess(session, yard) -> int:
+        async with session.post(f"{yard.url}/api/v1/auths/signin", json=wrong) as answer:
+            return answer.status
+
+    with run_yard(data_dir, environment_of(upstream), ("--workers", "4")) as yard:
+        await every_worker(yard, 4, lambda names: "echo" in names, "models are offered", 15)
+        began = time.monotonic()
+        async with session_of(ADMIN_KEY, fresh=True) as session:
+            found = await asyncio.gather(*(guess(session, yard) for _ in range(60)))
+        waits = int(math.log2((time.monotonic() - began) / 2 + 1))  # 2, 4, 8 ... seconds
+        assert set(found) == {401, 429}
+        assert 5 <= found.count(401) <= 5 + waits
+        with closing(sqlite3.connect(data_dir / "modelyard.db", timeout=10)) as database, database:
+            database.execute("UPDATE sign_in_attempts SET count = 50")
+        yard.terminate()
+    with run_yard(data_dir, environment_of(upstream)) as yard:
+        answer = yard.admin.post("/api/v1/auths/signin", json=wrong)
+        assert (answer.status_code, 200 < int(answer.headers["retry-after"]) <= 300) == (429, True)

@@ -28,13 +28,12 @@ from modelyard.control.keys.routes import routes as keys
 from modelyard.control.lifecycle.routes import doors as memory_doors
 from modelyard.control.lifecycle.routes import routes as lifecycle
 from modelyard.control.modelfile.routes import routes as modelfiles
-from modelyard.control.people.routes import router as people
+from modelyard.control.people.routes import routes as people
 from modelyard.control.people.session_routes import routes as sessions
-from modelyard.control.people.throttle import SignInThrottle
 from modelyard.control.people.user_routes import routes as users
 from modelyard.control.provider_config.routes import router as provider_config
 from modelyard.control.settings.routes import routes as settings
-from modelyard.control.setup.routes import router as setup
+from modelyard.control.setup.routes import routes as setup
 from modelyard.control.usage.routes import routes as usage
 from modelyard.control.yard.routes import routes as yard
 from modelyard.core import ids, log
@@ -95,7 +94,7 @@ FAULTS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def build(timeouts: Timeouts, throttle: SignInThrottle) -> FastAPI:
+def build(timeouts: Timeouts) -> FastAPI:
     """The management app with all its routes."""
     app = FastAPI(
         title="Modelyard",
@@ -108,7 +107,7 @@ def build(timeouts: Timeouts, throttle: SignInThrottle) -> FastAPI:
     )
     root = APIRouter(prefix=ROOT)
     for routes in (
-        setup(throttle), people(throttle), sessions, users, groups, keys, connections(timeouts), lists,
+        setup, people, sessions, users, groups, keys, connections(timeouts), lists,
         catalogue, history, bulk, modelfiles, usage, audit, settings, lifecycle, yard,
     ):  # fmt: skip
         root.include_router(routes)

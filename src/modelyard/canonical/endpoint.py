@@ -90,6 +90,18 @@ def parse_base_url(url: str) -> tuple[str, str, int, str]:
     return parts.scheme, parts.hostname, port, parts.path.rstrip("/")
 
 
+def with_scheme(url: str) -> str | None:
+    """What was probably meant by an address without a scheme; None when it has one, or holds what is not to be repeated."""
+    meant = f"http://{url.strip()}"
+    if "://" in url or not _got(url):
+        return None
+    try:
+        parse_base_url(meant)
+    except ValueError:
+        return None
+    return meant
+
+
 def _got(url: str) -> str:
     """The URL for a message. One that may hold a credential, wherever that was put, is not repeated."""
     return "" if any(mark in url for mark in "@?#%") else f" (got {url!r})"

@@ -68,7 +68,7 @@ async def _reach_one(client: "Client", row: "ConnectionRow") -> Reached:
     except ListFailed as failed:
         error = str(failed)
     except (KeyError, ValueError) as fault:
-        error = f"it cannot be used as it is stored: {fault}"
+        error = f"It cannot be used as it is stored: {fault}"
     return Reached(row=row, offer=offer, error=error, milliseconds=round((time.monotonic() - started) * 1000))
 
 

@@ -21,7 +21,10 @@ from modelyard.upstream.client import Client
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Control:
-    """The control plane's parts, built once by `app` and handed to every route."""
+    """The control plane's parts, built once by `app` and handed to every route.
+
+    `is_offered` says whether a backend offers a base model of exactly this name, switched off or not.
+    """
 
     database: Database
     ledger: Database
@@ -33,6 +36,7 @@ class Control:
     client: Client
     connections: Callable[[], Sequence[ConnectionRow]]
     users: Callable[[], Collection[str]]
+    is_offered: Callable[[str], bool]
     lifecycle: Lifecycle
     session_seconds: int
     trash_seconds: int

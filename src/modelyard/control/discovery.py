@@ -14,7 +14,7 @@ from modelyard.core.errors import Problem
 from modelyard.core.seal import MASK
 from modelyard.dialects.flavours import FLAVOURS
 from modelyard.dialects.openai.listing import NotAList
-from modelyard.upstream.client import Client
+from modelyard.upstream.client import Client, cause_of, sentence
 
 _log = log.get(__name__)
 
@@ -28,7 +28,8 @@ MAX_LIST_BYTES = 16 * 1024 * 1024
 
 
 class ListFailed(Exception):
-    """A connection's list of models could not be had. The text is for an administrator and holds no secret."""
+    """A connection's list of models could not be had. The text is for an administrator: sentences without secrets, and
+    without the address, which stands beside them."""
 
 
 async def fetch_models(client: Client, row: ConnectionRow) -> list[dict[str, Any]]:
@@ -45,19 +46,19 @@ async def fetch_models(client: Client, row: ConnectionRow) -> list[dict[str, Any
         async with asyncio.timeout(LIST_SECONDS):
             status, body = await _get(client, endpoint, flavour.models_path, request_headers(flavour, key, own))
     except TimeoutError:
-        raise ListFailed(f"it did not answer within {LIST_SECONDS:.0f} s") from None
+        raise ListFailed(f"No answer within {LIST_SECONDS:.0f} s.") from None
     except Problem as problem:
-        raise ListFailed(problem.message) from None
+        raise ListFailed(cause_of(problem)) from None
     if status in (401, 403):
-        raise ListFailed(f"it refused the credentials (status {status}): check the API key")
+        raise ListFailed(f"Credentials refused (status {status}). Check the API key.")
     if status == 404:
-        raise ListFailed(f"it has no list of models at {flavour.models_path}: check the base URL and the kind")
+        raise ListFailed(f"No list of models at {flavour.models_path}. Check the base URL and the kind.")
     if status != 200:
-        raise ListFailed(f"it answered with status {status}")
+        raise ListFailed(f"Status {status} in place of a list of models.")
     try:
         return flavour.read_models(_unsaid(row, body))
     except NotAList as error:
-        raise ListFailed(_without(row, str(error))) from None
+        raise ListFailed(sentence(_without(row, str(error)))) from None
 
 
 async def _get(
@@ -180,7 +181,12 @@ class Discovery:
             models = await fetch_models(self._client, row)
         except ListFailed as failed:
             if known.error is None:
-                _log.warning("a connection gives no list of models", connection=row.name, reason=str(failed))
+                _log.warning(
+                    "a connection gives no list of models",
+                    connection=row.name,
+                    address=row.base_url,
+                    reason=str(failed),
+                )
             found[row.id] = replace(known, error=str(failed))
         else:
             same = known.fetched_at is not None and list(known.models) == models

@@ -34,7 +34,7 @@ class Line:
         return Path(__file__).parent / "migrations" / self.name
 
 
-MAIN = Line("main", "alembic_version", "0004")
+MAIN = Line("main", "alembic_version", "0005")
 LEDGER = Line("ledger", "ledger_version", "0002")
 
 

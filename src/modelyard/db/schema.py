@@ -5,6 +5,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Double,
     ForeignKey,
     Index,
     Integer,
@@ -95,6 +96,15 @@ sessions = Table(
     Column("user_agent", String, nullable=False, server_default=""),
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False, index=True),
+)
+
+# Failed sign-ins of the last hour: all workers count together, and a restart forgets nothing (`control.people.throttle`).
+sign_in_attempts = Table(
+    "sign_in_attempts",
+    metadata,
+    Column("subject", LargeBinary(32), primary_key=True, comment="keyed digest of an account, an address, ..."),
+    Column("count", Integer, nullable=False),
+    Column("last_at", Double, nullable=False, index=True),
 )
 
 connections = Table(
@@ -219,6 +229,11 @@ revisions = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("content", Text, nullable=False, comment="the whole document as YAML, secrets as references"),
+    Column(
+        "owners",
+        JSON(none_as_null=True),
+        comment="model -> its stored user_id, where a document has no name for the owner; null: not noted",
+    ),
     Column("user_id", String, nullable=False),
     Column("message", Text),
     Column("created_at", BigInteger, nullable=False),

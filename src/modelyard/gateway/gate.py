@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from modelyard.canonical.snapshot import PENDING, Model, Principal, Snapshot
 from modelyard.core.errors import Kind, Problem
-from modelyard.policy.access import in_scope, may_use, named, other_spelling
-from modelyard.policy.arena import drawn
+from modelyard.policy.access import in_scope, may_use, named
+from modelyard.policy.arena import drawn, entry_named
 
 
 def authenticate(snapshot: Snapshot, digest: bytes | None, now: float, dialect: str | None = None) -> Principal:
@@ -30,9 +30,9 @@ def authenticate(snapshot: Snapshot, digest: bytes | None, now: float, dialect: 
 def find(snapshot: Snapshot, name: str) -> Model | None:
     """The model of that name (`policy.access.named`), or what stands for an arena entry."""
     found = named(snapshot, name)
-    if found is not None or name in snapshot.closed:
+    if found is not None:
         return found
-    entry = snapshot.arena.get(name) or snapshot.arena.get(other_spelling(name))
+    entry = entry_named(snapshot, name)
     return None if entry is None else entry.model
 
 

@@ -1,6 +1,6 @@
 """Who may use which model. Deny by default: every path to `True` is written here."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
 
 from modelyard.canonical.snapshot import PENDING, Model, Principal, Readers, Snapshot
@@ -17,6 +17,18 @@ def named(snapshot: Snapshot, name: str) -> Model | None:
     """The model of that name: exact, else with a missing or an extra `:latest` forgiven. An inactive one is none."""
     found = snapshot.models.get(name)
     return found if found is not None or name in snapshot.closed else snapshot.models.get(other_spelling(name))
+
+
+def row_ids(name: str, offers: Callable[[str], bool]) -> tuple[str, ...]:
+    """The ids of the catalogue rows that can speak for a name, the first that there is does (`speaks_for`): its own, and
+    that of its other spelling, unless backends offer both names: then each has a row of its own."""
+    other = other_spelling(name)
+    return (name,) if offers(name) and offers(other) else (name, other)
+
+
+def speaks_for(row_id: str, base_model_id: str | None, name: str, offers: Callable[[str], bool]) -> bool:
+    """True when this row, one of `row_ids`, speaks for the name. A preset never does so for a base model's other spelling."""
+    return row_id == name or base_model_id is None or not offers(name)
 
 
 def reads(principal: Principal, readers: Readers, owner_id: str | None) -> bool:

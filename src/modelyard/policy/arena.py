@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from modelyard.canonical.snapshot import Arena, Model, Principal, Snapshot
-from modelyard.policy.access import may_use, named
+from modelyard.policy.access import may_use, named, other_spelling
 
 # The settings of the arena (`control.settings.table`).
 ENABLED = "arena.enabled"
@@ -14,6 +14,14 @@ MODELS = "arena.models"
 QUICK_LOTS = 20
 
 One = TypeVar("One")
+
+
+def entry_named(snapshot: Snapshot, name: str) -> Arena | None:
+    """The entry that a call of that name goes to, `:latest` missing or extra. A model of the name, also an inactive one,
+    comes first."""
+    if name in snapshot.closed or named(snapshot, name) is not None:
+        return None
+    return snapshot.arena.get(name) or snapshot.arena.get(other_spelling(name))
 
 
 def drawn(
@@ -28,21 +36,35 @@ def drawn(
     `serves` says whether a model can answer this call, `lot` draws a number in [0, 1). A key that is confined to the entry
     may be answered by whatever its owner may use: like a preset, the entry is what the key names.
     """
+    names, answering = _behind(principal, entry, snapshot)
+    if not names:
+        return None
+    for _ in range(QUICK_LOTS):
+        model = answering(_one_of(names, lot))
+        if model is not None and serves(model):
+            return model
+    left = [model for name in names if (model := answering(name)) is not None and serves(model)]
+    return _one_of(left, lot) if left else None
+
+
+def open_behind(principal: Principal, entry: Arena, snapshot: Snapshot) -> int:
+    """How many of the models behind the entry the caller may use. The entry itself opens none of them."""
+    names, answering = _behind(principal, entry, snapshot)
+    return len({model.id for name in names if (model := answering(name)) is not None})
+
+
+def _behind(
+    principal: Principal, entry: Arena, snapshot: Snapshot
+) -> tuple[Sequence[str], Callable[[str], Model | None]]:
+    """The names to draw from, and which model of one the caller may use."""
     excluded = {model.id for name in entry.model_ids if (model := named(snapshot, name))} if entry.excludes else set()
     names: Sequence[str] = entry.model_ids if entry.model_ids and not entry.excludes else list(snapshot.models)
 
     def answering(name: str) -> Model | None:
         model = None if name in excluded else named(snapshot, name)
-        return model if model is not None and may_use(principal, model, snapshot) and serves(model) else None
+        return model if model is not None and may_use(principal, model, snapshot) else None
 
-    if not names:
-        return None
-    for _ in range(QUICK_LOTS):
-        model = answering(_one_of(names, lot))
-        if model is not None:
-            return model
-    left = [model for name in names if (model := answering(name)) is not None]
-    return _one_of(left, lot) if left else None
+    return names, answering
 
 
 def _one_of(of: Sequence[One], lot: Callable[[], float]) -> One:

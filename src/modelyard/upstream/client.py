@@ -5,6 +5,7 @@ A client follows no redirects, keeps no cookies, decompresses nothing and adds n
 The functions at the end are the problems that any of them raises, in one wording.
 """
 
+import os
 import socket
 import ssl
 from collections.abc import AsyncIterator, Sequence
@@ -77,37 +78,72 @@ class Client(Protocol):
         ...
 
 
+class Unanswered(Problem):
+    """A call that brought no answer, or not all of one. `cause` says why in sentences that do not tell the address, for where
+    it stands beside them; the message has it in front."""
+
+    __slots__ = ("cause",)
+
+    def __init__(self, kind: Kind, origin: str, cause: str) -> None:
+        super().__init__(kind, f"{origin}: {cause}")
+        self.cause = cause
+
+
+def cause_of(problem: Problem) -> str:
+    """What went wrong in sentences, without the address where that is known."""
+    return problem.cause if isinstance(problem, Unanswered) else problem.message
+
+
+def sentence(words: str) -> str:
+    """Somebody's words with a capital letter and one full stop; those that end otherwise, as a question does, keep it."""
+    words = words.strip()
+    return words[:1].upper() + words[1:] + ("" if not words or words.endswith((".", "?", "!")) else ".")
+
+
 def unreachable(origin: str, error: BaseException) -> Problem:
     """The problem for a connection that could not be made, in words that help to repair it."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        why = f"its TLS certificate was not accepted: {error.verify_message or error}"
+        why = sentence(f"TLS certificate not accepted: {error.verify_message or error}")
     elif isinstance(error, ssl.SSLError):
-        why = f"the TLS handshake failed: {error.reason or error}"
-    elif isinstance(error, socket.gaierror):
-        why = "its host name could not be resolved"
+        why = sentence(f"TLS handshake failed: {error.reason or error}")
+    elif isinstance(error, (socket.gaierror, UnicodeError)):
+        why = "Host name not found."
     elif isinstance(error, ConnectionRefusedError):
-        why = "the connection was refused; is it running?"
+        why = "Connection refused. Is it running?"
+    elif isinstance(error, OSError) and error.errno:
+        why = sentence(os.strerror(error.errno))  # its own words may repeat the address
     else:
-        why = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return Problem(Kind.UPSTREAM_UNREACHABLE, f"{origin} could not be reached: {why}")
+        why = sentence(str(error) or type(error).__name__)
+    return Unanswered(Kind.UPSTREAM_UNREACHABLE, origin, why)
 
 
 def too_large(origin: str, limit: int) -> Problem:
     """The problem for a body larger than its reader allows."""
-    return Problem(Kind.UPSTREAM_FAILED, f"{origin} sent an answer larger than {limit} bytes")
+    return Unanswered(Kind.UPSTREAM_FAILED, origin, f"The answer is larger than {limit} bytes.")
 
 
 def timed_out(origin: str, timeouts: Timeouts, *, stream: bool, begun: bool) -> Problem:
     """The problem for `first_byte`, or for `idle` once a stream has begun."""
     if not stream:
-        what = f"did not complete its answer within {timeouts.first_byte:g} s"
+        why = f"No complete answer within {timeouts.first_byte:g} s."
     elif not begun:
-        what = f"did not begin its answer within {timeouts.first_byte:g} s"
+        why = f"No answer within {timeouts.first_byte:g} s."
     else:
-        what = f"sent nothing for {timeouts.idle:g} s in the middle of its answer"
-    return Problem(Kind.UPSTREAM_TIMEOUT, f"{origin} {what}")
+        why = f"Nothing for {timeouts.idle:g} s in the middle of the answer."
+    return Unanswered(Kind.UPSTREAM_TIMEOUT, origin, why)
 
 
 def connect_timed_out(origin: str, timeouts: Timeouts) -> Problem:
     """The problem for `connect`: nothing was sent."""
-    return Problem(Kind.UPSTREAM_TIMEOUT, f"{origin} could not be connected to within {timeouts.connect:g} s")
+    return Unanswered(Kind.UPSTREAM_TIMEOUT, origin, f"No connection within {timeouts.connect:g} s.")
+
+
+def broken_off(origin: str, *, begun: bool) -> Problem:
+    """The problem for a connection that the backend closed before the end of its answer."""
+    when = "in the middle of" if begun else "before"
+    return Unanswered(Kind.UPSTREAM_FAILED, origin, f"The connection was closed {when} the answer.")
+
+
+def malformed(origin: str, why: str) -> Problem:
+    """The problem for an answer that is no HTTP."""
+    return Unanswered(Kind.UPSTREAM_FAILED, origin, sentence(f"Malformed answer: {why}"))

@@ -143,7 +143,7 @@ class Http1Client:
         self._closed = True
         deadline = asyncio.get_running_loop().time() + CLOSE_SECONDS
         for connection in tuple(self._connections):
-            connection.fail(Problem(Kind.UPSTREAM_FAILED, "the gateway is shutting down"))
+            connection.fail(Problem(Kind.UPSTREAM_FAILED, "The gateway is shutting down."))
         while self._connections and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 - they have no event
             await asyncio.sleep(0.001)
         self._routes.clear()
@@ -165,7 +165,7 @@ class Http1Client:
 
     def _refuse_when_closed(self) -> None:
         if self._closed:
-            raise Problem(Kind.UNAVAILABLE, "the gateway is shutting down")
+            raise Problem(Kind.UNAVAILABLE, "The gateway is shutting down.")
 
     async def _connect(self, endpoint: Endpoint, pool: Pool) -> Connection:
         self._refuse_when_closed()
@@ -194,6 +194,6 @@ class Http1Client:
             connection.drop()
             raise
         if connection.transport.is_closing():  # Its end was reported before there was an exchange to tell of it.
-            why = connection.lost_with or ConnectionResetError("it closed the connection at once")
+            why = connection.lost_with or ConnectionResetError("The connection was closed at once.")
             raise unreachable(pool.origin, why)
         return connection

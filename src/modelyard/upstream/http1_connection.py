@@ -14,7 +14,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from modelyard.canonical.endpoint import Timeouts
 from modelyard.core.errors import Kind, Problem
-from modelyard.upstream.client import timed_out, too_large, unreachable
+from modelyard.upstream.client import Unanswered, broken_off, malformed, timed_out, too_large, unreachable
 
 MAX_WAITING = 256 * 1024  # Bytes of a body that wait for their reader before we stop reading from the socket.
 MAX_HEAD = 64 * 1024  # Bytes of the head of an answer, interim (1xx) answers included, and of chunk framing in a row.
@@ -129,9 +129,7 @@ class Exchange:
         if self.connection is not None:
             self.queue.clear()
             self.waiting = 0
-            self.connection.fail(
-                Problem(Kind.UPSTREAM_FAILED, f"the call to {self.origin} was ended before its answer")
-            )
+            self.connection.fail(Unanswered(Kind.UPSTREAM_FAILED, self.origin, "The call was ended before its answer."))
 
     async def wait(self) -> None:
         """Wait until there is news. Raises the error if there is one and nothing is left to read before it."""
@@ -333,8 +331,7 @@ class Connection(asyncio.Protocol):
             self.fail(unreachable(exchange.origin, error))
         else:
             exchange.stale = self._silent and self._reused
-            when = "in the middle of" if exchange.status else "before"
-            self.fail(Problem(Kind.UPSTREAM_FAILED, f"{exchange.origin} closed the connection {when} its answer"))
+            self.fail(broken_off(exchange.origin, begun=bool(exchange.status)))
 
     def _ends_at_close(self, exchange: Exchange) -> bool:
         """Whether the end of the connection is the end of the body: it has no length and is not chunked."""
@@ -344,7 +341,7 @@ class Connection(asyncio.Protocol):
         return exchange.header("content-length") is None
 
     def _malformed(self, why: str) -> Problem:
-        return Problem(Kind.UPSTREAM_FAILED, f"{self._pool.origin} sent a malformed answer: {why}")
+        return malformed(self._pool.origin, why)
 
     def fail(self, problem: Problem) -> None:
         """End the exchange with a problem, and the connection with it."""

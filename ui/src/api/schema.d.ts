@@ -2837,9 +2837,13 @@ export interface components {
          * @description About one model. `use` is calling it; a preset is called only when its `base` is open too. `write` is changing it.
          *
          *     `state` tells whether anybody can call it: `inactive` is switched off, `unavailable` is offered by no backend now.
+         *     `behind`, of an arena entry: how many of the models that it draws from this person may call themselves. The entry opens
+         *     none of them, so with none nobody answers. Null for every other model.
          */
         ModelRights: {
             base: components["schemas"]["RightDecision"] | null;
+            /** Behind */
+            behind: number | null;
             /** Id */
             id: string;
             /** Name */

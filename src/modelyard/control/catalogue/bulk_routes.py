@@ -126,22 +126,26 @@ async def act_on_models(context: Caller, form: Bulk) -> BulkDone:
     wanted = Wanted(tags=form.tags, access=access, batch_id=ids.row_id())
     done: Literal["deleted", "updated"] = "deleted" if form.action == "delete" else "updated"
     results: list[Result] = []
+    acted: set[str] = set()  # both spellings of a name may stand for one row
     pace = Pace()
     async with editing(context) as edit:
         for part in slices(list(dict.fromkeys(form.ids))):
-            await edit.load(part)
+            await edit.load_named(part)
             bare = [model_id for model_id in part if await edit.is_ungoverned(model_id)]
             if bare and form.action in MAKES_ROWS:
                 for model_id in bare:
                     await edit.govern(model_id)
                 bare.clear()
-                await edit.load(part)
+                await edit.load_named(part)
             for model_id in part:
                 if model_id in bare and form.action != "delete":
                     results.append(Result(place=len(results), id=model_id, status="unchanged"))
                     continue
                 try:
-                    await ACTS[form.action](edit, await edit.writable(model_id), wanted)
+                    stored = await (edit.removable if done == "deleted" else edit.writable)(model_id)
+                    if stored.row.id not in acted:
+                        await ACTS[form.action](edit, stored, wanted)
+                        acted.add(stored.row.id)
                 except Problem as problem:
                     results.append(Result(place=len(results), id=model_id, status="failed", detail=problem.message))
                 else:

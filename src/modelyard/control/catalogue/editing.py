@@ -1,6 +1,6 @@
 """One edit of the catalogue as a person makes it: whose row, whether they may, what follows. Used by all writing routes."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -18,7 +18,7 @@ from modelyard.control.context import Context
 from modelyard.control.transaction import Change
 from modelyard.core import ids
 from modelyard.core.errors import Kind, Problem
-from modelyard.policy.access import other_spelling
+from modelyard.policy.access import other_spelling, row_ids, speaks_for
 from modelyard.policy.display_names import shown_name
 from modelyard.policy.permissions import WORKSPACE_MODELS
 
@@ -67,9 +67,30 @@ def check_undeclared(context: Context, model_id: str) -> None:
 
 
 async def writable(context: Context, connection: AsyncConnection, model_id: str) -> Stored:
-    """The stored row, when the caller may change it. One that they may not see is not told apart from none."""
+    """The row that speaks for a model (`policy.access.row_ids`), when the caller may change it. One that they may not see is
+    not told apart from none."""
     sharing.check_unconfined(context.principal)
-    return check_writable(context, await find(context, connection, model_id))
+
+    async def find_row(row_id: str) -> Stored | None:
+        return await find(context, connection, row_id)
+
+    return check_writable(context, await speaking(context, model_id, find_row))
+
+
+async def speaking(
+    context: Context, model_id: str, find_row: Callable[[str], Awaitable[Stored | None]]
+) -> Stored | None:
+    """The stored row that speaks for a model. `find_row` finds a row by its id, and raises Problem for one that a file
+    declares."""
+    offers = context.control.is_offered
+    declared = {row.id: row.base_model_id for row in context.control.declared.models}
+    for row_id in row_ids(model_id, offers):
+        if row_id in declared and not speaks_for(row_id, declared[row_id], model_id, offers):
+            continue
+        found = await find_row(row_id)
+        if found is not None and speaks_for(row_id, found.row.base_model_id, model_id, offers):
+            return found
+    return None
 
 
 def check_writable(context: Context, stored: Stored | None) -> Stored:
@@ -110,7 +131,7 @@ class Edit:
         return [stored for stored in self._loaded.values() if stored is not None]
 
     async def load_named(self, model_ids: Sequence[str]) -> None:
-        """Read these rows and those of the other spelling of their names, for rows that are to be made."""
+        """Read these rows and those of the other spelling of their names."""
         await self.load([*model_ids, *(other_spelling(model_id) for model_id in model_ids)])
 
     async def write(self) -> None:
@@ -125,8 +146,17 @@ class Edit:
         check_undeclared(self.context, model_id)
         return self._loaded[model_id]
 
+    async def speaking(self, model_id: str) -> Stored | None:
+        """The row that speaks for a model (`policy.access.row_ids`). Raises Problem for one that a file declares."""
+        return await speaking(self.context, model_id, self.find)
+
     async def writable(self, model_id: str) -> Stored:
-        """The stored row, when the caller may change it. Raises Problem."""
+        """The row that speaks for a model, when the caller may change it. Raises Problem."""
+        sharing.check_unconfined(self.context.principal)
+        return check_writable(self.context, await self.speaking(model_id))
+
+    async def removable(self, model_id: str) -> Stored:
+        """The row of this very id, when the caller may change it: who repeats a delete must not reach another row."""
         sharing.check_unconfined(self.context.principal)
         return check_writable(self.context, await self.find(model_id))
 

@@ -58,8 +58,8 @@ async def history(model_id: Id, context: Caller, page: Annotated[int, Query(ge=1
     """A row's versions, newest first, 20 a page. For those who may write it."""
     async with context.control.database.read() as connection:
         stored = await writable(context, connection, model_id)
-        found = await versions.page(connection, MODEL, model_id, page)
-        changed = await versions.changed(connection, MODEL, model_id, found)
+        found = await versions.page(connection, MODEL, stored.row.id, page)
+        changed = await versions.changed(connection, MODEL, stored.row.id, found)
     return [Version(**_told(dict(row), stored, changed)) for row in found]
 
 
@@ -73,8 +73,8 @@ async def difference(
     """What differs between two versions."""
     async with context.control.database.read() as connection:
         stored = await writable(context, connection, model_id)
-        before = await versions.read(connection, MODEL, model_id, old)
-        after = await versions.read(connection, MODEL, model_id, new or stored.row.version_id or "")
+        before = await versions.read(connection, MODEL, stored.row.id, old)
+        after = await versions.read(connection, MODEL, stored.row.id, new or stored.row.version_id or "")
     return Difference(changes=versions.compared(before["content"], after["content"]))
 
 
@@ -83,9 +83,9 @@ async def one_version(version_id: str, model_id: Id, context: Caller) -> FullVer
     """One version with its content."""
     async with context.control.database.read() as connection:
         stored = await writable(context, connection, model_id)
-        found = await versions.read(connection, MODEL, model_id, version_id)
-        image = await pictures.read(connection, MODEL, model_id, found["content"])
-        changed = await versions.changed(connection, MODEL, model_id, [found])
+        found = await versions.read(connection, MODEL, stored.row.id, version_id)
+        image = await pictures.read(connection, MODEL, stored.row.id, found["content"])
+        changed = await versions.changed(connection, MODEL, stored.row.id, [found])
     return FullVersion(**_told(dict(found), stored, changed), snapshot=_snapshot(found["content"], image))
 
 
@@ -96,9 +96,9 @@ async def forget_version(version_id: str, model_id: Id, context: Caller) -> bool
         stored = await edit.writable(model_id)
         if version_id == stored.row.version_id:
             raise Problem(Kind.CONFLICT, "This version is in force; restore another one first.", param="version_id")
-        await versions.forget(edit.change, MODEL, model_id, version_id)
+        await versions.forget(edit.change, MODEL, stored.row.id, version_id)
         await edit.change.audit(
-            "model.version_deleted", model_id, changes={"version": {"old": version_id, "new": None}}
+            "model.version_deleted", stored.row.id, changes={"version": {"old": version_id, "new": None}}
         )
     return True
 

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from modelyard.control.catalogue.meta import tag_key
+
 MAX_TAGS = 1000  # of one row
 MAX_TAG_LENGTH = 100
 
@@ -23,6 +25,6 @@ def tags_of(meta: Mapping[str, Any]) -> dict[str, str]:
     tags = meta.get("tags")
     for tag in tags if isinstance(tags, list) else ():
         name = tag.get("name") if isinstance(tag, Mapping) else tag
-        if isinstance(name, str) and name.strip():
-            found.setdefault(name.strip().casefold(), name.strip())
+        if isinstance(name, str) and tag_key(name):
+            found.setdefault(tag_key(name), name.strip())
     return found

@@ -14,6 +14,7 @@ from modelyard.control.catalogue.shown import Granted, declared_grants, shown
 from modelyard.control.context import Context
 from modelyard.core.errors import Kind, Problem
 from modelyard.db.schema import model_tags, models
+from modelyard.policy.access import row_ids, speaks_for
 
 PRESETS = models.c.base_model_id.is_not(None)
 OVERRIDES = models.c.base_model_id.is_(None)
@@ -55,6 +56,16 @@ async def _found(context: Context, model_id: str) -> tuple[ModelRow, Sequence[Gr
 
 
 async def _stored(context: Context, model_id: str) -> tuple[ModelRow | None, Sequence[Granted], str | None]:
+    """The row that speaks for a model (`policy.access.row_ids`)."""
+    offers = context.control.is_offered
+    for row_id in row_ids(model_id, offers):
+        found = await _row(context, row_id)
+        if found[0] is not None and speaks_for(row_id, found[0].base_model_id, model_id, offers):
+            return found
+    return None, [], None
+
+
+async def _row(context: Context, model_id: str) -> tuple[ModelRow | None, Sequence[Granted], str | None]:
     declared = context.control.declared
     row = next((row for row in declared.models if row.id == model_id), None)
     granted, stored_image = [], None

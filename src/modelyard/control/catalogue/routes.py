@@ -103,10 +103,11 @@ async def update_access(form: Access, context: Caller) -> Model:
         raise Problem(Kind.MALFORMED, "Send access_grants or access_control.", param="access_grants")
     async with editing(context) as edit:
         await edit.make_way(form.id)
-        if context.principal.manages and await edit.find(form.id) is None:
+        if context.principal.manages and await edit.speaking(form.id) is None:
             changed = await edit.create({"id": form.id, "name": form.name or form.id, **given})
         else:
-            changed = await edit.share(await edit.writable(form.id), rights)
+            stored = await edit.writable(form.id)
+            changed = await edit.share(stored, rights_given(stored.row.id, given) or [])
     return edit.shown(changed)
 
 
@@ -130,7 +131,7 @@ async def delete_model_by_query(model_id: Id, context: Caller) -> bool:
 
 async def _delete(context: Context, model_id: str) -> bool:
     async with editing(context) as edit:
-        stored = await edit.writable(model_id)
+        stored = await edit.removable(model_id)
         await edit.remove(stored, ids.row_id())
         await trash.purge(edit.change, now() - context.control.trash_seconds)
     return True

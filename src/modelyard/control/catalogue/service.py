@@ -12,6 +12,7 @@ from modelyard.control.catalogue import queries
 from modelyard.control.catalogue.grants import MODEL, access_control_of
 from modelyard.control.catalogue.images import KEEP, Keep, take_image
 from modelyard.control.catalogue.indexing import MAX_TAG_LENGTH, MAX_TAGS, tags_of
+from modelyard.control.catalogue.meta import tidied
 from modelyard.control.catalogue.queries import Stored
 from modelyard.control.catalogue.shown import Granted
 from modelyard.control.transaction import Change, difference
@@ -59,12 +60,10 @@ def _check_new_id(model_id: str, base_model_id: str | None) -> None:
 
 
 def _taken_meta(given: Mapping[str, Any]) -> tuple[dict[str, Any], str | Keep | None]:
-    """`meta` to store, its tags as objects, and the picture to store beside it. Raises Problem MALFORMED."""
+    """`meta` to store (`meta.tidied`), and the picture to store beside it. Raises Problem MALFORMED."""
     meta, image = take_image(given)
     _check_size("meta", meta, MAX_META_BYTES)
-    tags = meta.get("tags")
-    if isinstance(tags, list):
-        meta["tags"] = [{"name": tag} if isinstance(tag, str) else tag for tag in tags]
+    meta = tidied(meta)
     found = tags_of(meta)
     if len(found) > MAX_TAGS or any(len(tag) > MAX_TAG_LENGTH for name in found.items() for tag in name):
         raise Problem(

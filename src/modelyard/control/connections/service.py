@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from modelyard.canonical.endpoint import Timeouts, Tls, parse_base_url, same_origin
+from modelyard.canonical.endpoint import Timeouts, Tls, parse_base_url, same_origin, with_scheme
 from modelyard.canonical.records import ConnectionRow
 from modelyard.canonical.snapshot import Limits
 from modelyard.control.connections import queries
@@ -49,7 +49,13 @@ def _checked_url(url: str) -> str:
     try:
         parse_base_url(url)
     except ValueError as error:
-        raise Problem(Kind.MALFORMED, f"base_url: The address cannot be used: {error}.", param="base_url") from None
+        meant = with_scheme(url)
+        told = (
+            f"The address cannot be used: {error}."
+            if meant is None
+            else f"The address has no scheme. Put http:// or https:// in front of it, for example {meant}"
+        )
+        raise Problem(Kind.MALFORMED, f"base_url: {told}", param="base_url") from None
     return url.strip().rstrip("/")
 
 

@@ -15,7 +15,7 @@ from modelyard.dialects.flavours import FLAVOURS
 from modelyard.dialects.memory import FAILED, LOADED, LOADING, UNLOADED, Command, Memory
 from modelyard.dialects.openai.listing import NotAList
 from modelyard.policy.access import other_spelling
-from modelyard.upstream.client import Client
+from modelyard.upstream.client import Client, cause_of, sentence
 
 POLL_SECONDS = 0.25
 MOST_POLL_SECONDS = 2.0
@@ -25,7 +25,7 @@ MOST_WORDS = 300
 
 
 class CannotLoad(Exception):
-    """The backend did not do it. The text is a sentence without secrets."""
+    """The backend did not do it. The text is a sentence without secrets, nor the backend's name: that stands beside it."""
 
 
 class NotSupported(CannotLoad):
@@ -65,11 +65,11 @@ async def _bounded(work: Coroutine[Any, Any, None], row: ConnectionRow, seconds:
         async with asyncio.timeout(seconds):
             await work
     except TimeoutError:
-        raise CannotLoad(f"{row.name} did not do it within {seconds:g} s.") from None
+        raise CannotLoad(f"Not done within {seconds:g} s.") from None
     except Problem as problem:
-        raise CannotLoad(_harmless(row, problem.message) + ".") from None
+        raise CannotLoad(_harmless(row, cause_of(problem))) from None
     except NotAList:
-        raise CannotLoad(f"{row.name} does not say what it has in memory.") from None
+        raise CannotLoad("The backend does not say what it has in memory.") from None
 
 
 async def _load(client: Client, place: Place, memory: Memory, seconds: float) -> None:
@@ -126,7 +126,7 @@ class _Refused(CannotLoad):
 def _memory(place: Place) -> Memory:
     memory = place.memory
     if memory is None:
-        raise NotSupported(f"{place.row.name} cannot load or unload models.")
+        raise NotSupported("The backend cannot load or unload models.")
     return memory
 
 
@@ -139,11 +139,11 @@ async def _tell(client: Client, place: Place, memory: Memory, command: Command, 
     finally:
         answer.abort()
     if answer.status in memory.absent:
-        raise NotSupported(f"{place.row.name} serves its models without loading or unloading them.")
+        raise NotSupported("The backend serves its models without loading or unloading them.")
     words = _error_in(told)
     if answer.status != 200 or words:
-        reason = f"{place.row.name} answered with status {answer.status}" + (f": {words}" if words else "")
-        raise _Refused(answer.status, _harmless(place.row, reason) + ".")
+        reason = f"Status {answer.status}" + (f": {words}" if words else " without a reason")
+        raise _Refused(answer.status, _harmless(place.row, reason))
 
 
 async def _become(client: Client, place: Place, memory: Memory, wanted: str, refused: _Refused | None) -> None:
@@ -156,7 +156,7 @@ async def _become(client: Client, place: Place, memory: Memory, wanted: str, ref
         if refused is not None and state != LOADING:
             raise refused
         if state == FAILED:
-            raise CannotLoad(f"{place.row.name} failed to load it; its own log says why.")
+            raise CannotLoad("Loading failed. The backend's own log says why.")
         await asyncio.sleep(pause)
         pause = min(pause * 1.5, MOST_POLL_SECONDS)
 
@@ -169,7 +169,7 @@ async def _states(client: Client, row: ConnectionRow, memory: Memory) -> dict[st
     finally:
         answer.abort()
     if answer.status != 200:
-        raise CannotLoad(f"{row.name} does not say what it has in memory (status {answer.status}).")
+        raise CannotLoad(f"The backend does not say what it has in memory (status {answer.status}).")
     return memory.read_states(told)
 
 
@@ -197,9 +197,9 @@ def _error_in(told: bytes) -> str:
 
 
 def _harmless(row: ConnectionRow, text: str) -> str:
-    """One bounded line without the connection's secrets and without a full stop at its end."""
+    """A sentence of one bounded line without the connection's secrets."""
     for secret in (*row.api_keys, *row.headers.values()):
         if secret:
             text = text.replace(secret, MASK)
     line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
-    return line[:MOST_WORDS].rstrip(". ")
+    return sentence(line[:MOST_WORDS])

@@ -234,12 +234,17 @@ class Lifecycle:
             return queries.NOT_SUPPORTED, str(reason)
         except CannotLoad as reason:
             _log.warning(
-                "a model could not be loaded or unloaded", kind=job.kind, model=job.model_id, reason=str(reason)
+                "a model could not be loaded or unloaded",
+                kind=job.kind,
+                model=job.model_id,
+                connection=job.place.row.name,
+                address=job.place.row.base_url,
+                reason=str(reason),
             )
             return queries.FAILED, str(reason)
         except Exception as error:  # noqa: BLE001 - a connection that cannot be used as it is stored
             _log.error("a job failed", job=job.id, error=repr(error))
-            return queries.FAILED, f"{job.place.row.name} cannot be used as it is set up."
+            return queries.FAILED, "The connection cannot be used as it is set up."
         return DONE[job.kind], None
 
     async def _end(self, job: Job, state: str, reason: str | None) -> None:
@@ -274,9 +279,9 @@ class Lifecycle:
         except TimeoutError:
             told = f"It was not unloaded within {self._timeout:g} s; this goes on in the background."
             raise Problem(Kind.UPSTREAM_TIMEOUT, told) from None
-        failed = next((reason for state, reason in ended if state == queries.FAILED), None)
-        if failed is not None:
-            raise Problem(Kind.UPSTREAM_FAILED, f"It was not unloaded: {failed}")
+        for job, (state, reason) in zip(jobs, ended, strict=True):
+            if state == queries.FAILED:
+                raise Problem(Kind.UPSTREAM_FAILED, f"Not unloaded from {job.place.row.name}: {reason}")
         if all(state == queries.NOT_SUPPORTED for state, _ in ended):
             raise Problem(Kind.INVALID_REQUEST, _no_backend_can(base), param="model")
 

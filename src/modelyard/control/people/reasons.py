@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 
 from modelyard.canonical.records import GrantRow, GroupRow, ModelRow, UserRow
-from modelyard.canonical.snapshot import PENDING, USER, Principal
+from modelyard.canonical.snapshot import PENDING, USER, Arena, Principal
 from modelyard.control.catalogue import reading, sharing
 from modelyard.control.catalogue.grants import EVERYONE
 from modelyard.control.context import Context
@@ -13,8 +13,10 @@ from modelyard.control.people.schemas import ModelRights, PermissionRights, Righ
 from modelyard.control.settings import table
 from modelyard.control.snapshot.people import compile_principal
 from modelyard.core.errors import Kind, Problem
+from modelyard.policy.access import may_use, named
+from modelyard.policy.arena import entry_named
 from modelyard.policy.permissions import PERMISSIONS, defaults
-from modelyard.policy.reasons import WAITING, Decision, Reason, why_base, why_permitted, why_uses
+from modelyard.policy.reasons import WAITING, Decision, Reason, why_base, why_draws, why_permitted, why_uses
 
 
 async def rights_of(context: Context, user: UserRow, model_id: str | None) -> Rights:
@@ -41,8 +43,11 @@ async def rights_of(context: Context, user: UserRow, model_id: str | None) -> Ri
 
 async def _model(context: Context, principal: Principal, model_id: str) -> ModelRights:
     snapshot = context.control.published.snapshot
+    entry = entry_named(snapshot, model_id)
+    if entry is not None:
+        return _entry(context, principal, entry)
     row, rights = await reading.unguarded(context, model_id)
-    model = snapshot.models.get(model_id)
+    model = named(snapshot, model_id)
     use = Decision(allowed=False) if model is None else why_uses(principal, model, snapshot)
     base = None if model is None else why_base(principal, model, snapshot)
     write = _why_writes(principal, row, rights)
@@ -50,15 +55,38 @@ async def _model(context: Context, principal: Principal, model_id: str) -> Model
     if (row is None and model is None) or not (
         context.principal.manages or use.allowed or write.allowed or (readable and principal.role != PENDING)
     ):
-        raise Problem(Kind.NOT_FOUND, "There is no such model, or you have no access to it.", param="model")
+        raise _unknown()
+    known = model or row
     return ModelRights(
-        id=model_id,
+        id=model_id if known is None else known.id,
         name=row.name if row is not None else model.name if model is not None else model_id,
-        state="served" if model is not None else "inactive" if model_id in snapshot.closed else "unavailable",
+        state="served" if model is not None else "unavailable" if row is None or row.is_active else "inactive",
         use=_shown(use),
         base=None if base is None else _shown(base),
+        behind=None,
         write=_shown(write),
     )
+
+
+def _entry(context: Context, principal: Principal, entry: Arena) -> ModelRights:
+    """About an entry of the arena. It stands in the settings, which are the administrators'."""
+    snapshot = context.control.published.snapshot
+    use, behind = why_draws(principal, entry, snapshot)
+    if not (context.principal.manages or may_use(principal, entry.model, snapshot)):
+        raise _unknown()
+    return ModelRights(
+        id=entry.model.id,
+        name=entry.model.name,
+        state="served",
+        use=_shown(use),
+        base=None,
+        behind=behind,
+        write=_shown(_why_writes(principal, None, [])),
+    )
+
+
+def _unknown() -> Problem:
+    return Problem(Kind.NOT_FOUND, "There is no such model, or you have no access to it.", param="model")
 
 
 def _why_writes(principal: Principal, row: ModelRow | None, rights: list[GrantRow]) -> Decision:

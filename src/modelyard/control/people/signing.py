@@ -7,10 +7,9 @@ from typing import Any
 from modelyard.canonical.records import PERSON, Declared, UserRow
 from modelyard.canonical.snapshot import PENDING, USER
 from modelyard.control.groups import queries as groups
-from modelyard.control.people import passwords, queries
+from modelyard.control.people import passwords, queries, throttle
 from modelyard.control.people.service import checked_email, create_user, refuse_declared, update_user
 from modelyard.control.people.sessions import open_session
-from modelyard.control.people.throttle import SignInThrottle
 from modelyard.control.settings import table
 from modelyard.control.transaction import Actor, Changes
 from modelyard.core.errors import Kind, Problem
@@ -26,23 +25,21 @@ class Visit:
     seconds: int
 
 
-async def sign_in(
-    changes: Changes, seal: Seal, throttle: SignInThrottle, *, email: str, password: str, visit: Visit
-) -> tuple[str, UserRow]:
+async def sign_in(changes: Changes, seal: Seal, *, email: str, password: str, visit: Visit) -> tuple[str, UserRow]:
     """(token, user). Raises Problem UNAUTHENTICATED, or RATE_LIMITED after too many failures."""
     email = email.strip().lower()[:254]
-    throttle.attempt(email, visit.address)
+    await throttle.attempt(changes.database, seal, email, visit.address)
     async with changes.database.read() as connection:
         found = await queries.by_email(connection, email)
     known = found["password_hash"] if found is not None and found["kind"] == PERSON else None
     if not await passwords.verified(known, password) or found is None:
         raise _refused()
-    throttle.succeeded(email, visit.address)
     user = UserRow(id=found["id"], email=found["email"], name=found["name"], role=found["role"])
     async with changes.begin(Actor(user_id=user.id, address=visit.address)) as change:
         # A password that was changed while it was checked opens nothing.
         if await queries.password_hash(change.connection, user.id) != known:
             raise _refused()
+        await throttle.succeeded(change.connection, seal, email, visit.address)
         token = await open_session(
             change, seal, user.id, visit.seconds, address=visit.address, user_agent=visit.user_agent
         )
@@ -53,7 +50,6 @@ async def sign_in(
 async def sign_up(
     changes: Changes,
     seal: Seal,
-    throttle: SignInThrottle,
     settings: Mapping[str, Any],
     declared: Declared,
     *,
@@ -71,7 +67,7 @@ async def sign_up(
     email = checked_email(email)
     passwords.check_length(password)
     # Never taken back: neither many accounts nor a search for taken addresses come quickly from one place.
-    throttle.attempt(f"sign-up {visit.address}")
+    await throttle.attempt(changes.database, seal, f"sign-up {visit.address}")
     # Before it is known whether the address is taken, so that the time tells nothing.
     password_hash = await passwords.hashed(password)
     # Only ever the two lowest roles, whatever is stored.
@@ -105,7 +101,6 @@ async def sign_out(changes: Changes, actor: Actor, session_id: str) -> None:
 async def change_password(
     changes: Changes,
     seal: Seal,
-    throttle: SignInThrottle,
     declared: Declared,
     actor: Actor,
     *,
@@ -121,16 +116,16 @@ async def change_password(
     """
     refuse_declared(actor.user_id, declared.users)
     passwords.check_length(new_password)
-    throttle.attempt(email, actor.address)
+    await throttle.attempt(changes.database, seal, email, actor.address)
     async with changes.database.read() as connection:
         known = await queries.password_hash(connection, actor.user_id)
     if not await passwords.verified(known, password):
         raise Problem(Kind.FORBIDDEN, "The present password is wrong.", param="password")
-    throttle.succeeded(email, actor.address)
     password_hash = await passwords.hashed(new_password)
     async with changes.begin(actor) as change:
         if await queries.password_hash(change.connection, actor.user_id) != known:
             raise Problem(Kind.CONFLICT, "The password was changed by somebody else meanwhile.", param="password")
+        await throttle.succeeded(change.connection, seal, email, actor.address)
         await update_user(change, actor.user_id, declared=declared.users, password_hash=password_hash)
         if visit is None:
             return None

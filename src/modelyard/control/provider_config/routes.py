@@ -70,7 +70,7 @@ def router(defaults: Timeouts) -> APIRouter:
         row = rows[index]
         offer = context.control.discovery.offers.get(row.id, Offer())
         if offer.fetched_at is None and offer.error is not None:
-            raise Problem(Kind.UPSTREAM_FAILED, f"{row.name}: {offer.error}.")
+            raise Problem(Kind.UPSTREAM_FAILED, f"{row.name}: {offer.error}")
         return ModelList(data=without_secrets(row, [dict(model) for model in offer.models]))
 
     @routes.get("/ollama/config")
@@ -102,7 +102,7 @@ def router(defaults: Timeouts) -> APIRouter:
         try:
             return OllamaVersion(version=await fetch_version(context.control.client, row))
         except ListFailed as failed:
-            raise Problem(Kind.UPSTREAM_FAILED, f"{row.base_url}: {failed}.") from None
+            raise Problem(Kind.UPSTREAM_FAILED, f"{row.base_url}: {failed}") from None
 
     return routes
 
@@ -143,4 +143,4 @@ async def _listed(context: Context, row: ConnectionRow) -> list[dict[str, Any]]:
     try:
         return await fetch_models(context.control.client, row)
     except ListFailed as failed:
-        raise Problem(Kind.UPSTREAM_FAILED, f"{row.base_url}: {failed}.") from None
+        raise Problem(Kind.UPSTREAM_FAILED, f"{row.base_url}: {failed}") from None

@@ -12,7 +12,7 @@ from modelyard.control.snapshot.compile import compile_connection, request_heade
 from modelyard.core import raw
 from modelyard.core.errors import Problem
 from modelyard.core.seal import MASK
-from modelyard.upstream.client import Client
+from modelyard.upstream.client import Client, cause_of
 
 VERSION_PATH = "/api/version"
 MAX_VERSION_BYTES = 64 * 1024
@@ -39,16 +39,16 @@ async def fetch_version(client: Client, row: ConnectionRow) -> str:
         if status == 200:
             told = raw.value_of(raw.Raw(body))
     except TimeoutError:
-        raise ListFailed(f"it did not answer within {LIST_SECONDS:.0f} s") from None
+        raise ListFailed(f"No answer within {LIST_SECONDS:.0f} s.") from None
     except Problem as problem:
-        raise ListFailed(problem.message) from None
+        raise ListFailed(cause_of(problem)) from None
     except raw.NotJson:
         pass  # told apart below
     if status != 200:
-        raise ListFailed(f"it answered with status {status}")
+        raise ListFailed(f"Status {status} in place of a version.")
     version = told.get("version") if isinstance(told, dict) else None
     if not isinstance(version, str) or not version.isprintable() or len(version) > MAX_VERSION_LENGTH:
-        raise ListFailed(f"it tells no version at {VERSION_PATH}: it may be no Ollama server")
+        raise ListFailed(f"No version at {VERSION_PATH}. Is it an Ollama server?")
     return str(without_secrets(row, version))
 
 

@@ -18,7 +18,7 @@ from modelyard.control.settings.schemas import (
     ModelSettings,
     ModelSettingsForm,
 )
-from modelyard.policy.access import in_scope, may_use, other_spelling
+from modelyard.policy.access import in_scope, may_use, named
 from modelyard.policy.permissions import tree
 
 routes = APIRouter(tags=["settings"])
@@ -146,7 +146,7 @@ def _joined(ids: list[str]) -> str | None:
 def _usable(context: Context, ids: list[str]) -> list[str]:
     """Those of the ids that the caller may use: the others would tell of models that are not theirs to see."""
     snapshot, principal = context.control.published.snapshot, context.principal
-    found = [(name, snapshot.models.get(name) or snapshot.models.get(other_spelling(name))) for name in ids]
+    found = [(name, named(snapshot, name)) for name in ids]
     return [
         name
         for name, model in found

@@ -7,10 +7,9 @@ from sqlalchemy import delete, insert, select
 from modelyard.canonical.records import UserRow
 from modelyard.canonical.snapshot import ADMIN
 from modelyard.control.keys.service import add_key
-from modelyard.control.people import passwords, queries
+from modelyard.control.people import passwords, queries, throttle
 from modelyard.control.people.service import checked_email, create_user
 from modelyard.control.people.sessions import open_session
-from modelyard.control.people.throttle import SignInThrottle
 from modelyard.control.transaction import SYSTEM, Actor, Changes
 from modelyard.core.errors import Kind, Problem
 from modelyard.core.seal import Seal, new_token
@@ -41,7 +40,6 @@ async def new_link(changes: Changes, seal: Seal) -> str:
 async def set_up(
     changes: Changes,
     seal: Seal,
-    throttle: SignInThrottle,
     *,
     token: str,
     email: str,
@@ -51,16 +49,17 @@ async def set_up(
     user_agent: str = "",
 ) -> tuple[UserRow, str, str]:
     """Make the first administrator. (user, session token, first API key). Raises Problem."""
-    throttle.attempt(FIRST_ADMINISTRATOR, address)
-    await _check(changes.database, seal, token)  # before the costly hash
-    throttle.succeeded(FIRST_ADMINISTRATOR, address)  # a right token may be tried with a better password
     passwords.check_length(password)
-    email = checked_email(email)  # before the costly hash, too
+    email = checked_email(email)
+    # Not before these: a right token may be tried with a better password.
+    await throttle.attempt(changes.database, seal, FIRST_ADMINISTRATOR, address)
+    await _check(changes.database, seal, token)  # before the costly hash
     password_hash = await passwords.hashed(password)
     async with changes.begin(Actor(user_id="setup", address=address)) as change:
         # Of two who use the link at once, the second finds it gone.
         found = await change.connection.execute(delete(facts).where(facts.c.name == TOKEN).returning(facts.c.value))
         _compare(found.scalar(), seal, token)
+        await throttle.succeeded(change.connection, seal, FIRST_ADMINISTRATOR, address)
         user = await create_user(change, email=email, name="", role=ADMIN, password_hash=password_hash)
         session = await open_session(change, seal, user.id, session_seconds, address=address, user_agent=user_agent)
         _, key = await add_key(change, seal, name=FIRST_KEY, user_id=user.id)

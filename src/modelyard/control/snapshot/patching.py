@@ -12,7 +12,7 @@ from modelyard.control.snapshot.offered import Offered, offered_by
 from modelyard.control.snapshot.pace import Pace
 from modelyard.control.snapshot.people import compile_credential, compile_principal
 from modelyard.control.snapshot.picture import STORED_CREDENTIALS, Facts, Picture, Position, blank, kept
-from modelyard.policy.access import LATEST, other_spelling
+from modelyard.policy.access import LATEST, other_spelling, row_ids
 from modelyard.policy.permissions import defaults
 
 
@@ -248,8 +248,7 @@ async def _compile_bases(draft: Picture, before: Picture, names: Iterable[str], 
 
 def _override_of(draft: Picture, name: str) -> ModelRow | None:
     """The row that governs a base model: the one of its very name, else that of its other spelling when none is offered so."""
-    other = other_spelling(name)
-    for row in (draft.rows.get(name), draft.rows.get(other) if other not in draft.offered.models else None):
+    for row in map(draft.rows.get, row_ids(name, draft.offered.models.__contains__)):
         if row is not None and row.base_model_id is None:
             return row
     return None

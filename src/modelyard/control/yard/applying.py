@@ -31,7 +31,11 @@ from modelyard.policy.permissions import flat
 
 @dataclass(slots=True, kw_only=True)
 class Applying:
-    """One run. `ids` are those of the state that the plan was made from, and grow with what is made."""
+    """One run. `ids` are those of the state that the plan was made from, and grow with what is made.
+
+    `owners` for going back: model to the stored id of its owner then, where no user had it. None: a model without an owner
+    goes to whoever applies, or keeps its owner.
+    """
 
     change: Change
     ground: Ground
@@ -39,6 +43,7 @@ class Applying:
     tokens: Mapping[Path, str]
     activity: Activity
     batch_id: str
+    owners: Mapping[str, str] | None = None
 
     async def take(self, plan: Plan) -> None:
         """All steps. Raises Problem that names the step which failed; the transaction is the caller's to undo."""
@@ -155,15 +160,21 @@ class Applying:
         assert step.new is not None
         given = {name: step.new[name] for name in ("name", "base_model_id", "params", "meta", "is_active")}
         rights = self._rights(model_id, step.new["access_control"])
-        owner = step.new["owner"]
+        owner_id = self._owner_id(model_id, step.new["owner"])
         if stored is None:
-            owner_id = self.change.actor.user_id if owner is None else self.ids.users[owner]
+            owner_id = self.change.actor.user_id if owner_id is None else owner_id
             made = await catalogue.create(self.change, {"id": model_id, **given}, rights, owner_id=owner_id)
         else:
-            if owner is not None:
-                given["user_id"] = self.ids.users[owner]
+            if owner_id is not None:
+                given["user_id"] = owner_id
             made = await catalogue.update(self.change, stored, given, rights)
         self.activity.note(stored, made)
+
+    def _owner_id(self, model_id: str, owner: str | None) -> str | None:
+        """The id to store as a model's owner, empty for nobody; None when that is left open."""
+        if self.owners is not None and (owner is None or owner == self.owners.get(model_id)):
+            return owner or ""
+        return None if owner is None else self.ids.users[owner]
 
     def _rights(self, model_id: str, access_control: Fields | None) -> list[GrantRow]:
         found = []

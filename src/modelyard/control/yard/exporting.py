@@ -59,10 +59,15 @@ class Ids:
 
 @dataclass(slots=True, kw_only=True)
 class State:
-    """The database as objects, with the ids of their rows, and each key's digest."""
+    """The database as objects, with the ids of their rows, and each key's digest.
+
+    `owners` maps models to the stored id of an owner for whom a document has no name: nobody, the command line, or one who
+    is gone.
+    """
 
     objects: Objects
     ids: Ids
+    owners: dict[str, str] = field(default_factory=dict)
     digests: dict[Path, bytes] = field(default_factory=dict, repr=False)
 
 
@@ -161,6 +166,8 @@ async def _read_models(
     query = select(*catalogue.COLUMNS, models.c.profile_image)
     for found in (await connection.execute(query)).mappings():
         row = catalogue.row_of(found)
+        if row.user_id not in emails:
+            state.owners[row.id] = row.user_id or ""
         state.objects.of[MODEL][row.id,] = {
             "name": row.name,
             "base_model_id": row.base_model_id,

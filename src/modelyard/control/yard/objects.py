@@ -5,7 +5,7 @@ An object is a mapping of its fields, known by its noun and its path: `("staff",
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from modelyard.canonical.endpoint import Timeouts, Tls
@@ -49,6 +49,15 @@ class Objects:
     sections: frozenset[str] = frozenset(SECTIONS.values())
     of: dict[str, dict[Path, Fields]] = field(default_factory=lambda: {noun: {} for noun in SECTIONS})
     tokens: dict[Path, str] = field(default_factory=dict, repr=False)
+
+
+def with_owners(objects: Objects, owners: Mapping[str, str]) -> Objects:
+    """The same objects, with the stored id of an owner where a model has one for whom a document has no name."""
+    models = {
+        path: {**fields, "owner": owners.get(path[0]) or None} if fields["owner"] is None else fields
+        for path, fields in objects.of[MODEL].items()
+    }
+    return replace(objects, of={**objects.of, MODEL: models})
 
 
 def ordered(value: Any) -> Any:

@@ -83,10 +83,11 @@ def same(left: Any, right: Any) -> bool:
     return left is right or json.dumps(left, sort_keys=True) == json.dumps(right, sort_keys=True)
 
 
-def make(current: Objects, wanted: Objects, *, keep: bool = False) -> list[Step]:
+def make(current: Objects, wanted: Objects, *, keep: bool = False, leaves_owners: bool = True) -> list[Step]:
     """The steps from one to the other. A section that is not wanted at all stays as it is.
 
-    `keep`: nothing is deleted. Raises Problem MALFORMED for what cannot be changed.
+    `keep`: nothing is deleted. `leaves_owners`: a model for which no owner is wanted keeps the one that it has. Raises
+    Problem MALFORMED for what cannot be changed.
     """
     steps: list[Step] = []
     gone: list[Step] = []
@@ -100,7 +101,7 @@ def make(current: Objects, wanted: Objects, *, keep: bool = False) -> list[Step]
             if old_path is None:
                 steps.append(Step(noun=noun, path=path, action=CREATE, new=fields))
                 continue
-            new = _filled(noun, fields, there[old_path])
+            new = _filled(noun, fields, there[old_path]) if leaves_owners else fields
             if not same(new, there[old_path]):
                 _check_possible(noun, path, there[old_path], new)
                 steps.append(Step(noun=noun, path=path, action=UPDATE, old=there[old_path], new=new, old_path=old_path))

@@ -1,5 +1,6 @@
 """States that were applied, kept whole for going back to them. They hold references, never secrets."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import delete, func, insert, select
@@ -25,16 +26,19 @@ class Revision:
     created_at: int
 
 
-async def keep(change: Change, content: str, message: str) -> int:
-    """Keep a document, unless it is the newest one already. Its number."""
-    newest = (
-        await change.connection.execute(
-            select(revisions.c.id, revisions.c.content).order_by(revisions.c.id.desc()).limit(1)
-        )
-    ).first()
-    if newest is not None and newest.content == content:
+async def keep(change: Change, content: str, owners: Mapping[str, str], message: str) -> int:
+    """Keep a document with the owners for whom it has no name, unless it is the newest one already. Its number."""
+    columns = (revisions.c.id, revisions.c.content, revisions.c.owners)
+    newest = (await change.connection.execute(select(*columns).order_by(revisions.c.id.desc()).limit(1))).first()
+    if newest is not None and newest.content == content and newest.owners == owners:
         return int(newest.id)
-    values = {"content": content, "user_id": change.actor.user_id, "message": message, "created_at": now()}
+    values = {
+        "content": content,
+        "owners": dict(owners),
+        "user_id": change.actor.user_id,
+        "message": message,
+        "created_at": now(),
+    }
     made = await change.connection.execute(insert(revisions).values(**values).returning(revisions.c.id))
     number = int(made.scalar_one())
     await change.connection.execute(delete(revisions).where(revisions.c.id <= number - MOST))
@@ -49,6 +53,13 @@ async def listed(connection: AsyncConnection) -> list[Revision]:
     )  # fmt: skip
     found = await connection.execute(select(*columns).order_by(revisions.c.id.desc()))
     return [Revision(**row) for row in found.mappings()]
+
+
+async def owners(connection: AsyncConnection, number: int) -> dict[str, str] | None:
+    """Model to the stored id of its owner, where the document of a revision names none. None: they were not noted yet."""
+    query = select(revisions.c.owners).where(revisions.c.id == number)
+    found: dict[str, str] | None = (await connection.execute(query)).scalar()
+    return found
 
 
 async def document(connection: AsyncConnection, number: int) -> str:

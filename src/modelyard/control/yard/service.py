@@ -14,7 +14,7 @@ from modelyard.control.catalogue.sharing import check_name
 from modelyard.control.transaction import Change
 from modelyard.control.yard import applying, planning, reading, revisions
 from modelyard.control.yard.exporting import Ground, State, read_state
-from modelyard.control.yard.objects import KEY, MODEL, USER, Objects, document_of
+from modelyard.control.yard.objects import KEY, MODEL, USER, Objects, document_of, with_owners
 from modelyard.control.yard.planning import CREATE, Plan
 from modelyard.control.yard.wanting import Wanted, lookup_for, wanted
 from modelyard.control.yard.writing import written
@@ -25,7 +25,8 @@ from modelyard.core.errors import Kind, Problem
 class Asked:
     """A document that somebody sends. `values` are what its references may stand for.
 
-    `keep`: nothing is deleted. `expect`: the id of the plan that was agreed to. `longest` is in characters.
+    `keep`: nothing is deleted. `expect`: the id of the plan that was agreed to. `longest` is in characters. `back_to`: the
+    revision whose document it is, which left nothing open: models for which it names no owner get theirs of then.
     """
 
     text: str = field(repr=False)
@@ -33,6 +34,7 @@ class Asked:
     keep: bool = False
     expect: str | None = None
     longest: int = reading.MAX_FILE
+    back_to: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +57,8 @@ async def plan(connection: AsyncConnection, ground: Ground, asked: Asked) -> Mad
     """What applying the document would do. Raises Problem MALFORMED for a document that cannot be applied."""
     content = await _content(asked)
     state = await read_state(connection, ground)
-    made, _ = await asyncio.to_thread(_planned, content, state, ground, asked)
+    owners = await _owners_then(connection, asked, state)
+    made, _ = await asyncio.to_thread(_planned, content, state, ground, asked, owners)
     return made
 
 
@@ -73,7 +76,7 @@ async def apply(change: Change, ground: Ground, asked: Asked, activity: Activity
 async def roll_back(change: Change, ground: Ground, number: int, asked: Asked, activity: Activity) -> Made:
     """Apply the document of a revision (the text of `asked` is not read). Raises Problem."""
     text = await revisions.document(change.connection, number)
-    asked = Asked(text=text, values=asked.values, expect=asked.expect)
+    asked = Asked(text=text, values=asked.values, expect=asked.expect, back_to=number)
     made = await _apply(change, ground, asked, activity, f"rolled back to {number}")
     if made.revision is not None:
         told = f"to revision {number}: {_told(made.plan)}"
@@ -84,18 +87,19 @@ async def roll_back(change: Change, ground: Ground, number: int, asked: Asked, a
 async def plan_back(connection: AsyncConnection, ground: Ground, number: int, asked: Asked) -> Made:
     """What rolling back to a revision would do. Raises Problem."""
     text = await revisions.document(connection, number)
-    return await plan(connection, ground, Asked(text=text, values=asked.values))
+    return await plan(connection, ground, Asked(text=text, values=asked.values, back_to=number))
 
 
 async def _apply(change: Change, ground: Ground, asked: Asked, activity: Activity, message: str) -> Made:
     content = await _content(asked)
     state = await read_state(change.connection, ground)
-    made, asked_for = await asyncio.to_thread(_planned, content, state, ground, asked)
+    owners = await _owners_then(change.connection, asked, state)
+    made, asked_for = await asyncio.to_thread(_planned, content, state, ground, asked, owners)
     if asked.expect is not None and asked.expect != made.id:
         raise Problem(Kind.CONFLICT, "Something has changed since this plan was made; look at the plan again.")
     if not made.plan.steps:
         return made
-    before = await revisions.keep(change, await _text(state), f"before: {message}")
+    before = await revisions.keep(change, await _text(state), state.owners, f"before: {message}")
     run = applying.Applying(
         change=change,
         ground=ground,
@@ -103,10 +107,24 @@ async def _apply(change: Change, ground: Ground, asked: Asked, activity: Activit
         tokens=asked_for.objects.tokens,
         activity=activity,
         batch_id=applying.new_batch(),
+        owners=owners,
     )
     await run.take(made.plan)
-    after = await revisions.keep(change, await export(change.connection, ground), message)
+    reached = await read_state(change.connection, ground)
+    after = await revisions.keep(change, await _text(reached), reached.owners, message)
     return Made(plan=made.plan, id=made.id, revision=after, before=before)
+
+
+async def _owners_then(connection: AsyncConnection, asked: Asked, state: State) -> Mapping[str, str] | None:
+    """The owners of a revision for whom its document has no name; None for a document that people wrote.
+
+    A revision that has not noted them: models keep what they have, and what is made again has no owner. It would be wrong
+    to guess the command line, whose presets open their bases.
+    """
+    if asked.back_to is None:
+        return None
+    found = await revisions.owners(connection, asked.back_to)
+    return state.owners if found is None else found
 
 
 async def _text(state: State) -> str:
@@ -129,10 +147,16 @@ def _wanted(content: Any, state: State, ground: Ground, asked: Asked) -> Wanted:
     return wanted(yard, state.objects, ground, keep=asked.keep)
 
 
-def _planned(content: Any, state: State, ground: Ground, asked: Asked) -> tuple[Made, Wanted]:
+def _planned(
+    content: Any, state: State, ground: Ground, asked: Asked, owners: Mapping[str, str] | None
+) -> tuple[Made, Wanted]:
     """Everything of a plan that is not input or output; for a thread, because there may be thousands of models."""
     asked_for = _wanted(content, state, ground, asked)
-    steps = tuple(planning.make(state.objects, asked_for.objects, keep=asked.keep))
+    if owners is None:
+        steps = tuple(planning.make(state.objects, asked_for.objects, keep=asked.keep))
+    else:
+        now, then = with_owners(state.objects, state.owners), with_owners(asked_for.objects, owners)
+        steps = tuple(planning.make(now, then, leaves_owners=False))
     check_names(steps, ground.offers)
     _keep_an_administrator(state.objects, asked_for.objects, ground, keep=asked.keep)
     notes = [*asked_for.notes, *_notes(steps, state, asked_for, ground)]
