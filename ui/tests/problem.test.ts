@@ -8,8 +8,20 @@ describe("what went wrong", () => {
     expect(problemOf(answer(404), { detail: "No such model." }).message).toBe("No such model.");
     expect(problemOf(answer(429), { error: { message: "Slow down.", type: "rate_limit" } }).message).toBe("Slow down.");
     expect(problemOf(answer(502), { error: "Away." }).message).toBe("Away.");
-    expect(problemOf(answer(500), "<html>").message).toBe("<html>");
     expect(problemOf(answer(503), null).message).toBe("HTTP 503");
+  });
+
+  it("takes plain words of a proxy, and none of its pages", () => {
+    const told = (type: string) => new Response(null, { status: 502, headers: { "content-type": type } });
+    expect(problemOf(told("text/plain"), "Bad gateway").message).toBe("Bad gateway");
+    expect(problemOf(told("text/html"), "<html><h1>502</h1>").message).toContain("HTTP 502");
+    expect(problemOf(told("text/html"), "<html><h1>502</h1>").message).not.toContain("<");
+  });
+
+  it("knows when it may be tried again", () => {
+    const told = new Response(null, { status: 429, headers: { "retry-after": "7" } });
+    expect(problemOf(told, {}).retryAt).toBeGreaterThan(Date.now() + 6_000);
+    expect(problemOf(answer(429), {}).retryAt).toBeNull();
   });
 
   it("finds the fields of a form, and the request's id", () => {

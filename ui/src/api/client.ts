@@ -16,8 +16,7 @@ const problems: Middleware = {
     throw refused(response, parsed(text));
   },
   onError({ error }) {
-    if (error instanceof Problem || (error instanceof DOMException && error.name === "AbortError")) return undefined;
-    return new Problem(0, general.problem.noAnswer);
+    return error instanceof Problem || isAbort(error) ? undefined : new Problem(0, general.problem.noAnswer);
   },
 };
 
@@ -26,7 +25,11 @@ api.use(problems);
 
 /** The body of a call that must have one: `await body(api.GET("/api/v1/keys"))`. */
 export async function body<T>(call: Promise<{ data?: T }>): Promise<T> {
-  return (await call).data as T;
+  try {
+    return (await call).data as T;
+  } catch (error) {
+    throw broken(error);
+  }
 }
 
 /** A request outside the management API: model calls, lists, downloads. Raises Problem. */
@@ -35,12 +38,27 @@ export async function send(path: string, init?: RequestInit): Promise<Response> 
   try {
     response = await fetch(root + path, init);
   } catch (error) {
-    if (error instanceof DOMException && error.name === "AbortError") throw error;
-    throw new Problem(0, general.problem.noAnswer);
+    throw isAbort(error) ? error : new Problem(0, general.problem.noAnswer);
   }
   if (!response.ok) throw refused(response, parsed(await response.text()));
   return response;
 }
+
+/** The JSON of such a request. Raises Problem. */
+export async function json<T>(path: string, init?: RequestInit): Promise<T> {
+  const response = await send(path, init);
+  try {
+    return (await response.json()) as T;
+  } catch (error) {
+    throw broken(error);
+  }
+}
+
+const isAbort = (error: unknown) => error instanceof DOMException && error.name === "AbortError";
+
+/** An answer that began well, and then broke off or is no JSON. */
+const broken = (error: unknown) =>
+  error instanceof Problem || isAbort(error) ? error : new Problem(0, general.problem.brokenAnswer);
 
 function refused(response: Response, told: unknown): Problem {
   // The sign-in form answers 401 itself; any other means that the session has ended.

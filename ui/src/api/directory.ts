@@ -1,5 +1,5 @@
 /** Queries that several pages ask alike, each under one key: whatever is kept under it has one shape. */
-import { api, body, send } from "./client";
+import { api, body, json } from "./client";
 import { session } from "$app/session.svelte";
 
 type Asking = { signal: AbortSignal };
@@ -62,7 +62,7 @@ export const offeredModels = <Entry extends { id: string }>() => ({
 });
 
 async function listed<Entry>(path: string, signal: AbortSignal): Promise<Entry[]> {
-  return ((await (await send(path, { signal })).json()) as { data: Entry[] }).data;
+  return (await json<{ data: Entry[] }>(path, { signal })).data;
 }
 
 const MONTH_SECONDS = 30 * 86_400;

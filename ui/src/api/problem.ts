@@ -1,4 +1,5 @@
 /** Why a request did not succeed, as one kind of error for every page. */
+import { general } from "$text/general";
 
 /** What a fault of one field of a form looks like in a 422 answer of the management API. */
 interface FieldFault {
@@ -13,6 +14,8 @@ export class Problem extends Error {
   readonly fields: Record<string, string>;
   /** By which the server's log knows the request. */
   readonly requestId: string | null;
+  /** When it may be tried again, in milliseconds since 1970. */
+  readonly retryAt: number | null;
   /** The whole answer: a refused import tells in it what came of each item. */
   readonly body: unknown;
 
@@ -22,6 +25,7 @@ export class Problem extends Error {
     fields: Record<string, string> = {},
     requestId: string | null = null,
     body: unknown = undefined,
+    retryAt: number | null = null,
   ) {
     super(message);
     this.name = "Problem";
@@ -29,6 +33,7 @@ export class Problem extends Error {
     this.fields = fields;
     this.requestId = requestId;
     this.body = body;
+    this.retryAt = retryAt;
   }
 }
 
@@ -36,8 +41,11 @@ export class Problem extends Error {
 export function problemOf(response: Response, body: unknown): Problem {
   const requestId = response.headers.get("x-request-id");
   const fields: Record<string, string> = {};
-  let message = response.statusText || `HTTP ${response.status}`;
-  const detail = told(body);
+  const type = response.headers.get("content-type") ?? "";
+  // A proxy in front of the server answers with a page of its own, which says nothing to people.
+  const isPage = typeof body === "string" && body !== "" && !type.startsWith("text/plain");
+  let message = isPage ? general.problem.page(response.status) : response.statusText || `HTTP ${response.status}`;
+  const detail = isPage ? undefined : told(body);
   if (typeof detail === "string") message = detail;
   else if (Array.isArray(detail)) {
     for (const fault of detail as FieldFault[]) {
@@ -48,7 +56,15 @@ export function problemOf(response: Response, body: unknown): Problem {
       .map(([name, fault]) => (name ? `${name}: ${fault}` : fault))
       .join("; ");
   }
-  return new Problem(response.status, message, fields, requestId, body);
+  const seconds = Number(response.headers.get("retry-after"));
+  return new Problem(
+    response.status,
+    message,
+    fields,
+    requestId,
+    body,
+    seconds > 0 ? Date.now() + seconds * 1000 : null,
+  );
 }
 
 function told(body: unknown): unknown {

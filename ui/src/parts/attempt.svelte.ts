@@ -5,8 +5,14 @@ export class Attempt<Act extends string> {
   busy = $state<Act | "">("");
   problem = $state.raw<Problem | null>(null);
 
-  /** True when it was done. What is no answer of the server is a fault of this program and none of the form. */
+  /** Messages of the last one by the form's field. */
+  get fields(): Record<string, string> {
+    return this.problem?.fields ?? {};
+  }
+
+  /** True when it was done; a second act has to wait for the first. What is no answer of the server is a fault of this program and none of the form. */
   async run(act: Act, work: () => Promise<void>): Promise<boolean> {
+    if (this.busy) return false;
     this.busy = act;
     this.problem = null;
     try {
