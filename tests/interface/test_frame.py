@@ -1,6 +1,7 @@
 """What surrounds every page: navigation, palette, keys, theme, a session that ends, a base path, the weight of a visit."""
 
 import gzip
+import re
 
 import pytest
 from playwright.sync_api import expect
@@ -18,12 +19,15 @@ def test_the_palette_finds_pages_models_people_and_actions(page):
     expect(box).to_be_focused()
     picture(page, "palette")
     assert faults(page) == []
+    names = ("Playground", "Models", "Overview", "Connections", "Keys", "People", "Audit", "As code", "API", "Settings")
+    for name in (*names, "New model", "Keyboard shortcuts", "Sign out"):
+        expect(page.get_by_role("option", name=name, exact=True)).to_be_attached()
     box.fill("tiny-ll")
     expect(page.get_by_role("option", name="tiny-llama")).to_be_visible()
     box.fill("admin@")
     expect(page.get_by_role("option", name=EMAIL)).to_be_visible()
     box.fill("there is no such thing")
-    expect(page.get_by_text("Nothing is called that.")).to_be_visible()
+    expect(page.get_by_text("Nothing found")).to_be_visible()
     box.fill("audit")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Audit", level=1)).to_be_visible()
@@ -79,6 +83,25 @@ def test_the_navigation_of_a_narrow_screen_opens_and_closes(browser, house):
         page.get_by_role("navigation", name="Pages").get_by_role("link", name="Models").click()
         expect(page.get_by_role("heading", name="Models", level=1)).to_be_visible()
         expect(page.get_by_role("navigation", name="Pages")).to_have_count(0)
+
+
+def test_the_navigation_of_a_narrow_screen_keeps_the_focus_and_gives_it_back(browser, house):
+    with opened(browser, house.url, size=NARROW) as page:
+        sign_in(page, EMAIL, PASSWORD)
+        opener = page.get_by_role("button", name="Open the navigation")
+        for leave in ("Escape", "Enter"):
+            opener.press("Enter")
+            dialog = page.get_by_role("dialog", name="Pages")
+            for _ in range(3):
+                page.keyboard.press("Shift+Tab")
+                assert dialog.evaluate("dialog => document.body === document.activeElement || dialog.contains(document.activeElement)")
+            dialog.get_by_role("button", name="Close the navigation").focus()
+            page.keyboard.press(leave)
+            expect(dialog).to_have_count(0)
+            expect(opener).to_be_focused()
+        opener.click()
+        page.mouse.click(NARROW[0] - 10, 300)
+        expect(page.get_by_role("dialog")).to_have_count(0)
 
 
 def test_an_address_that_is_none_is_told(page):
@@ -237,16 +260,94 @@ def test_another_sites_link_does_not_sign_out(page):
     expect(page.get_by_role("heading", name="Account", level=1)).to_be_visible()
 
 
-def test_a_page_that_cannot_be_loaded_says_so(browser, house):
-    with opened(browser, house.url, expected=("Failed to load", "Failed to fetch", "ERR_FAILED", "preload")) as page:
+MISSING = ("Failed to load resource",)  # what the browser itself says of a file; the page must not throw
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        ("upgraded", "A new version is available"),
+        ("broken", "Part of this page could not be loaded"),
+        ("away", "The server does not answer"),
+    ],
+)
+def test_a_part_that_cannot_be_loaded_offers_to_reload_and_loses_nothing(browser, house, answer, told):
+    other = '<script type="module" src="./assets/index-another1.js"></script>'
+    with opened(browser, house.url, expected=MISSING) as page:
         sign_in(page, EMAIL, PASSWORD)
+        page.goto("/models/new")
+        page.get_by_label("Name", exact=True).fill("Not saved yet")
         page.wait_for_load_state("networkidle")
-        page.route("**/assets/*.js", lambda route: route.abort())
+        page.route("**/assets/*.js", lambda route: route.fulfill(status=404, body=""))
+        if answer == "upgraded":
+            page.route(f"{house.url}/", lambda route: route.fulfill(content_type="text/html", body=other))
+        elif answer == "away":
+            page.route(f"{house.url}/", lambda route: route.abort())
+        page.keyboard.press("Control+k")
+        alert = page.get_by_role("alert").filter(has_text=told)
+        expect(alert).to_be_visible()
+        assert faults(page) == []
+        picture(page, f"reload-{answer}")
+        expect(page.get_by_label("Name", exact=True)).to_have_value("Not saved yet")
+        alert.get_by_role("button", name="Close").click()
+        expect(alert).to_have_count(0)
         page.get_by_role("navigation", name="Pages").get_by_role("link", name="Audit").click()
-        expect(page.get_by_role("alert").filter(has_text="This page could not be loaded")).to_be_visible()
-        page.unroute("**/assets/*.js")
-        page.get_by_role("button", name="Load anew").click()
+        page.get_by_role("dialog", name="Leave without saving?").get_by_role("button", name="Leave").click()
+        expect(alert).to_be_visible()
+        expect(page.get_by_role("heading", name="New model", level=1)).to_be_visible()
+        page.unroute_all()
+        page.on("dialog", lambda dialog: dialog.accept())
+        alert.get_by_role("button", name="Reload").click()
+        expect(alert).to_have_count(0)
         expect(page.get_by_role("heading", level=1)).to_be_visible()
+
+
+def test_a_page_that_throws_takes_nothing_else_with_it(browser, house):
+    """The server promises that ids are unique; an answer in which they are not is one that no page can draw."""
+    row = house.admin.get("/api/v1/connections").json()["items"][0]
+    with opened(browser, house.url, expected=("each_key_duplicate",)) as page:
+        sign_in(page, EMAIL, PASSWORD)
+        page.route("**/api/v1/connections", lambda route: route.fulfill(json={"items": [row, row]}))
+        page.get_by_role("link", name="Connections", exact=True).first.click()
+        expect(page.get_by_role("heading", name="This page failed")).to_be_visible()
+        assert faults(page) == []
+        picture(page, "page-fault")
+        page.keyboard.type("gk")
+        expect(page.get_by_role("heading", name="Keys", level=1)).to_be_visible()
+        page.unroute_all()
+        page.get_by_role("link", name="Connections", exact=True).first.click()
+        expect(page.get_by_role("heading", name="Connections", level=1)).to_be_visible()
+
+
+def test_keys_that_are_pressed_while_a_page_loads_are_for_that_page(browser, house):
+    """Each step waits for what the step before has asked, so nothing depends on how quick the machine is."""
+    token = house.admin.post("/api/v1/auths/signin", json={"email": EMAIL, "password": PASSWORD}).json()["token"]
+    with opened(browser, house.url) as page:
+        page.context.add_cookies([{"name": "modelyard_session", "value": token, "url": house.url}])
+        held = []
+        page.route("**/api/v1/auths/", held.append)
+        with page.expect_request("**/api/v1/auths/"):
+            page.goto("/overview", wait_until="commit")
+        page.keyboard.type("gm")  # nobody knows yet who is there
+        held.pop().continue_()
+        expect(page.get_by_role("heading", name="Models", level=1)).to_be_visible()
+        page.route("**/assets/Connections-*.js", held.append)
+        with page.expect_request("**/assets/Connections-*.js"):
+            page.keyboard.type("gc")
+        page.keyboard.press("c")
+        held.pop().continue_()
+        expect(page.get_by_role("dialog")).to_be_visible()
+        expect(page).to_have_url(house.url + "/connections?new=1")
+
+
+def test_a_letter_in_the_first_second_is_no_second_key(page):
+    page.goto("/keys", wait_until="commit")
+    page.locator("#content h1").wait_for()
+    page.keyboard.press("u")  # after g it is the page of people
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Keyboard shortcuts")).to_be_visible()
+    expect(page.get_by_role("heading", name="Keys", level=1, include_hidden=True)).to_be_attached()
+    expect(page).to_have_url(re.compile("/keys$"))
 
 
 def test_going_back_leads_to_the_place_where_one_was(browser, house):
@@ -263,6 +364,21 @@ def test_going_back_leads_to_the_place_where_one_was(browser, house):
         page.go_back()
         expect(page.get_by_role("link", name="Row 035")).to_be_in_viewport()
         assert page.evaluate("window.scrollY") > 1000
+
+
+def test_going_back_from_a_drawer_leads_to_the_place_where_one_was(browser, house):
+    with opened(browser, house.url, size=(1440, 400)) as page:
+        sign_in(page, EMAIL, PASSWORD)
+        page.goto("/audit")
+        expect(page.get_by_role("row").nth(20)).to_be_attached()
+        page.mouse.wheel(0, 500)
+        page.wait_for_function("window.scrollY > 300")
+        place = page.evaluate("window.scrollY")
+        page.evaluate("document.querySelectorAll('tbody tr [data-open]')[12].click()")
+        expect(page.get_by_role("dialog")).to_be_visible()
+        page.go_back()
+        expect(page.get_by_role("dialog")).to_have_count(0)
+        page.wait_for_function(f"window.scrollY === {place}")
 
 
 def test_a_click_into_a_searchable_select_opens_it(page):

@@ -30,7 +30,7 @@ def test_every_operation_is_listed_and_found(page, filled):
     page.reload()
     expect(page.get_by_role("heading", name="Revoke key")).to_be_visible()
     expect(listed).to_have_count(1)
-    expect(page.get_by_text("changes something", exact=True)).to_be_visible()
+    expect(page.get_by_text("Writes", exact=True)).to_be_visible()
     assert faults(page) == []
     picture(page, "reference-operation")
 
@@ -104,7 +104,7 @@ def test_faults_are_told_before_and_after_sending(browser, filled):
         expect(answer.get_by_role("region", name="Body of the answer")).to_contain_text('"loc"')
         page.goto("/reference?op=GET%20%2Fapi%2Fv1%2Fgroups%2Fid%2F%7Bgroup_id%7D")
         page.get_by_role("button", name="Send").click()
-        expect(page.get_by_role("alert")).to_contain_text("group_id is needed.")
+        expect(page.get_by_role("alert")).to_contain_text("group_id is required.")
 
 
 def test_a_long_answer_is_bounded(page, filled):
