@@ -38,6 +38,7 @@ def test_what_came_of_a_broken_answer_stays(browser, models, model):
         expect(page.locator("article[aria-busy]")).to_contain_text(said)
         page.get_by_text("Details").click()
         expect(page.get_by_role("alert")).to_contain_text("Request 01")
+        expect(page.get_by_role("alert")).not_to_contain_text("HTTP")  # it began well
         if model == "cut":
             picture(page, "playground-broken")
 
@@ -56,7 +57,9 @@ def test_a_refused_call_is_told_and_the_page_goes_on(browser, models, model, sta
         alert.get_by_text("Details").click()
         expect(alert).to_contain_text(f"HTTP {status}")
         expect(alert).to_contain_text("Request 01")
-        alert.get_by_role("button", name="Try again").click()
+        if model == "rate-limited":  # which says when
+            expect(alert.get_by_role("button", name="Try again in")).to_be_disabled()
+        alert.get_by_role("button", name="Try again", exact=True).click()
         expect(page.get_by_role("alert")).to_be_visible()
         assert faults(page) == []
         picture(page, f"playground-refused-{model}")
