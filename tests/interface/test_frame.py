@@ -317,3 +317,13 @@ def test_a_page_is_soon_there(browser, house):
             took = page.evaluate("performance.now()")
             print(f"{address}: {took:.0f} ms until a key was answered")
             assert took < 10_000
+
+
+def test_the_current_tab_is_in_sight_on_a_narrow_screen(browser, house):
+    with opened(browser, house.url, size=NARROW) as page:
+        sign_in(page, EMAIL, PASSWORD)
+        for address, tab in (("/settings?section=server", "Server"), ("/settings", "Models")):
+            page.goto(address)
+            expect(page.get_by_role("main").get_by_role("link", name=tab, exact=True)).to_be_in_viewport(ratio=1)
+            picture(page, f"tabs-narrow-{tab.lower()}")
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
