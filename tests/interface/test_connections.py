@@ -315,4 +315,4 @@ def test_it_is_not_for_everybody(browser, house):
         sign_in(page, "plain@example.com", PASSWORD)
         for path in ("/connections", "/welcome", "/overview"):
             page.goto(path)
-            expect(page.get_by_text("Not for you")).to_be_visible()
+            expect(page.get_by_text("You don't have access to this page")).to_be_visible()

@@ -288,7 +288,7 @@ def test_who_may_only_use_a_model_reads_it_and_changes_nothing(browser, house, r
         page.goto("/models/edit?id=closed")
         expect(page.get_by_role("heading", name="Model not found")).to_be_visible()
         page.goto("/models/new")
-        expect(page.get_by_role("heading", name="Not for you")).to_be_visible()
+        expect(page.get_by_role("heading", name="You don't have access to this page")).to_be_visible()
 
 
 def test_what_a_file_declares_is_read_only(browser, engine, tmp_path):

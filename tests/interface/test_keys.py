@@ -289,7 +289,7 @@ def test_the_page_is_not_for_those_who_may_have_no_keys(house, browser, nothing)
     with opened(browser, house.url) as page:
         sign_in(page, "keyless@example.com", PASSWORD)
         page.goto("/keys")
-        expect(page.get_by_role("heading", name="Not for you")).to_be_visible()
+        expect(page.get_by_role("heading", name="You don't have access to this page")).to_be_visible()
         expect(page.get_by_role("button", name="New key")).to_have_count(0)
         assert faults(page) == []
 

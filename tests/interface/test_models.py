@@ -320,7 +320,7 @@ def test_somebody_who_may_only_use_models_reads_them(person, house):
     expect(row(person, "tiny-llama")).to_be_visible()
     expect(person.get_by_role("switch")).to_have_count(0)
     person.goto("/models/import")
-    expect(person.get_by_role("heading", name="Not for you")).to_be_visible()
+    expect(person.get_by_role("heading", name="You don't have access to this page")).to_be_visible()
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

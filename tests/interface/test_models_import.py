@@ -199,7 +199,7 @@ def test_deleted_models_are_not_for_those_who_make_none(browser, house):
     with opened(browser, house.url) as page:
         sign_in(page, form["email"], PASSWORD)
         page.goto("/models/deleted")
-        expect(page.get_by_role("heading", name="Not for you")).to_be_visible()
+        expect(page.get_by_role("heading", name="You don't have access to this page")).to_be_visible()
         expect(page.get_by_text("Nothing was deleted")).to_have_count(0)
         assert faults(page) == []
 

@@ -460,7 +460,7 @@ def test_a_default_that_is_switched_on_shows_and_permits_and_off_hides_and_refus
                 made = client.post("/api/v1/keys", json={"name": "mine"}, headers=bearer)
             assert made.status_code == (200 if wanted else 403)
         theirs.goto("/people")
-        expect(theirs.get_by_role("heading", name="Not for you")).to_be_visible()
+        expect(theirs.get_by_role("heading", name="You don't have access to this page")).to_be_visible()
 
 
 def test_hostile_names_stay_names(house, page):

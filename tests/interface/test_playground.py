@@ -58,7 +58,7 @@ def test_a_real_model_answers_with_its_figures(at):
     expect(at.get_by_label("Message", exact=True).last).to_have_value("Once")
     expect(at).to_have_url(re.compile(r"\?model=tiny-llama$"))
     at.get_by_role("button", name="Parameters").click()
-    at.get_by_label("Most tokens").fill("400")
+    at.get_by_label("Longest answer").fill("400")
     at.get_by_label("Message", exact=True).last.press("Enter")
     until_done(at)
     figures = at.get_by_label("Figures of the answer")
@@ -78,7 +78,7 @@ def test_stop_keeps_what_came_and_frees_the_backend(at, upstream):
     expect(answer).to_contain_text("lorem ipsum")
     assert upstream.state()["streams_in_progress"] == 1
     at.get_by_label("Message", exact=True).last.press("Escape")
-    expect(at.get_by_text("Stopped. What came stays in the conversation.")).to_be_visible()
+    expect(at.get_by_text("Stopped. What arrived stays in the conversation.")).to_be_visible()
     expect(answer).to_contain_text("lorem ipsum")
     deadline = time.monotonic() + 10
     while upstream.state()["streams_in_progress"] and time.monotonic() < deadline:
@@ -252,7 +252,7 @@ def test_leaving_the_page_ends_the_answer_and_keeps_what_came(at, upstream):
     assert upstream.state()["streams_in_progress"] == 0
     at.get_by_role("link", name="Playground").click()
     expect(at.locator("article[aria-busy]")).to_contain_text("lorem ipsum")
-    expect(at.get_by_text("Stopped. What came stays in the conversation.")).to_be_visible()
+    expect(at.get_by_text("Stopped. What arrived stays in the conversation.")).to_be_visible()
     at.get_by_role("button", name="Sign out").click()
     expect(at.get_by_role("button", name="Sign in")).to_be_visible()
     assert at.evaluate("Object.keys(sessionStorage).filter((name) => name.includes('playground'))") == []
@@ -313,7 +313,7 @@ def test_it_looks_right(browser, models, theme, size, width):
         page.goto("/playground?models=echo,pace-1,guide,tiny-llama")
         page.get_by_role("button", name="New conversation").click()
         page.get_by_role("button", name="Parameters").click()
-        page.get_by_label("Most tokens").fill("40")
+        page.get_by_label("Longest answer").fill("40")
         picture(page, f"playground-parameters-{width}-{theme}")
         assert faults(page) == []
         if width == "narrow":

@@ -15,11 +15,17 @@ describe("what went wrong", () => {
 
   it("is said in words of ours when what stands between answers with a page of its own", () => {
     const problem = problemOf(answer(502, "text/html"), "<html><h1>502 Bad Gateway</h1></html>");
-    expect(problem.message).toContain("(502)");
+    expect(problem.message).toContain("HTTP 502");
     expect(problem.message).not.toContain("<");
     expect(problemOf(answer(413, "text/html"), "<html>").message).toContain("larger");
-    expect(problemOf(answer(500, "text/plain"), "x".repeat(5000)).message).toContain("(500)");
-    expect(told(503, null).message).toContain("(503)");
+    expect(problemOf(answer(500, "text/plain"), "x".repeat(5000)).message).toContain("HTTP 500");
+    expect(told(503, null).message).toContain("HTTP 503");
+  });
+
+  it("knows when it may be tried again", () => {
+    const limited = new Response(null, { status: 429, headers: { "retry-after": "7" } });
+    expect(problemOf(limited, "{}").retryAt).toBeGreaterThan(Date.now() + 6_000);
+    expect(told(429, {}).retryAt).toBeNull();
   });
 
   it("finds the fields of a form, and the request's id", () => {

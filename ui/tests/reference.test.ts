@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { base, program, variables } from "../src/pages/reference/calling";
 import { found, operations, resolved, type OpenApi } from "../src/pages/reference/openapi";
-import { curl, missing, pathOf, pretty, quoted } from "../src/pages/reference/request";
+import { quoted } from "../src/app/shell";
+import { curl, missing, pathOf, pretty } from "../src/pages/reference/request";
 import { example, fields, typeName } from "../src/pages/reference/schemas";
 
 const DOCUMENT: OpenApi = {

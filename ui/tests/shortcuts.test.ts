@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import { keyOf, moved, rows } from "../src/app/shortcuts";
+import { currentRow, keepKeys, keptKeys, keyOf, moved } from "../src/app/shortcuts";
 
 function pressedOn(html: string, key: string, options: KeyboardEventInit = {}): string | null {
   document.body.innerHTML = html;
@@ -45,6 +45,18 @@ describe("keys of any page", () => {
   });
 });
 
+describe("keys that come early", () => {
+  it("are kept in their order until they are asked for", () => {
+    keepKeys();
+    expect(pressedOn("<p data-target>x</p>", "g")).toBe("g");
+    pressedOn("<input data-target />", "z");
+    pressedOn("<p data-target>x</p>", "m");
+    expect(keptKeys()).toEqual(["g", "m"]);
+    pressedOn("<p data-target>x</p>", "c");
+    expect(keptKeys()).toEqual([]);
+  });
+});
+
 describe("moving through rows", () => {
   beforeEach(() => {
     document.body.innerHTML = ["a", "b"]
@@ -54,13 +66,13 @@ describe("moving through rows", () => {
 
   it("begins at the first row and stays at the last", () => {
     expect(moved(1)).toBe(true);
-    expect(rows.current()?.id).toBe("a");
+    expect(currentRow()?.id).toBe("a");
     expect(moved(1)).toBe(true);
-    expect(rows.current()?.id).toBe("b");
+    expect(currentRow()?.id).toBe("b");
     expect(moved(1)).toBe(false);
-    expect(rows.current()?.id).toBe("b");
+    expect(currentRow()?.id).toBe("b");
     expect(moved(-1)).toBe(true);
-    expect(rows.current()?.id).toBe("a");
+    expect(currentRow()?.id).toBe("a");
   });
 
   it("does nothing on a page without rows", () => {

@@ -14,6 +14,8 @@ export class Problem extends Error {
   readonly fields: Record<string, string>;
   /** By which the server's log knows the request. */
   readonly requestId: string | null;
+  /** When it may be tried again, in milliseconds since 1970. */
+  readonly retryAt: number | null;
   /** The whole answer: a refused import tells in it what came of each item. */
   readonly body: unknown;
 
@@ -23,6 +25,7 @@ export class Problem extends Error {
     fields: Record<string, string> = {},
     requestId: string | null = null,
     body: unknown = undefined,
+    retryAt: number | null = null,
   ) {
     super(message);
     this.name = "Problem";
@@ -30,6 +33,7 @@ export class Problem extends Error {
     this.fields = fields;
     this.requestId = requestId;
     this.body = body;
+    this.retryAt = retryAt;
   }
 }
 
@@ -53,7 +57,9 @@ export function problemOf(response: Response, text: string): Problem {
       .map(([name, fault]) => (name ? `${name}: ${fault}` : fault))
       .join("; ");
   }
-  return new Problem(response.status, message, fields, requestId, body ?? text);
+  const seconds = Number(response.headers.get("retry-after"));
+  const retryAt = seconds > 0 ? Date.now() + seconds * 1000 : null;
+  return new Problem(response.status, message, fields, requestId, body ?? text, retryAt);
 }
 
 function parsed(text: string): unknown {

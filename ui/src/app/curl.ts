@@ -1,8 +1,6 @@
 /** A call of a model as a line for a terminal. */
 import { address } from "./place";
-
-/** For a POSIX shell: inside single quotes only a single quote is special. */
-const quoted = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`;
+import { quoted } from "./shell";
 
 /** `key` left out: the line takes it from a variable. */
 export function curl(model: string, key?: string, server = address): string {

@@ -18,5 +18,5 @@ export const jobList = () => ({
     query.state.data?.items.some(unfinished) ? RUNNING_MS : IDLE_MS,
 });
 
-/** Finished ones up to this moment (seconds) were read. */
-export const read = $state({ until: 0 });
+/** Finished ones up to this moment (seconds, by the server's clock) were seen. */
+export const seen = $state({ until: 0 });

@@ -7,10 +7,8 @@ export interface Entry {
   act: () => unknown;
 }
 
-const MOST = 8;
-
-/** Entries in which every word occurs; those whose name begins with the text come first. */
-export function matching(entries: readonly Entry[], text: string): Entry[] {
+/** Entries in which every word occurs, `most` of them; those whose name begins with the text come first. */
+export function matching(entries: readonly Entry[], text: string, most = Infinity): Entry[] {
   const words = text.toLowerCase().split(/\s+/).filter(Boolean);
   const first: Entry[] = [];
   const rest: Entry[] = [];
@@ -19,7 +17,7 @@ export function matching(entries: readonly Entry[], text: string): Entry[] {
     const all = `${name} ${entry.detail?.toLowerCase() ?? ""}`;
     if (!words.every((word) => all.includes(word))) continue;
     (words[0] && name.startsWith(words[0]) ? first : rest).push(entry);
-    if (first.length >= MOST) break;
+    if (first.length >= most) break;
   }
-  return [...first, ...rest].slice(0, MOST);
+  return [...first, ...rest].slice(0, most);
 }

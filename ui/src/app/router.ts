@@ -4,7 +4,7 @@ import { blockNavigation, createRouter } from "sv-router";
 import { session } from "./session.svelte";
 import SignOut from "./SignOut.svelte";
 
-export const { p, navigate, isActive, route, preload } = createRouter({
+export const { p, navigate, route } = createRouter({
   "/": {
     "/": () => import("$pages/overview/Overview.svelte"),
     hooks: {

@@ -21,17 +21,39 @@ function takesText(element: Element): boolean {
   return element.closest("textarea, select, [contenteditable], [role=combobox]") !== null;
 }
 
-export const rows = {
-  /** The row that has the focus. */
-  current: (): Element | null => document.activeElement?.closest("[data-row]") ?? null,
-};
+/** The row that has the focus. */
+export const currentRow = (): Element | null => document.activeElement?.closest("[data-row]") ?? null;
 
 /** Moves the focus to the next or previous row. False when there is none. */
 export function moved(step: 1 | -1): boolean {
   const all = [...document.querySelectorAll("[data-row]")];
-  const current = rows.current();
+  const current = currentRow();
   const next = current ? all[all.indexOf(current) + step] : all[0];
   const target = next?.querySelector<HTMLElement>("[data-open]");
   target?.focus();
   return target !== null && target !== undefined;
+}
+
+/** Keys that were pressed before anything could act on them, in their order. */
+let early: string[] = [];
+
+function keep(event: KeyboardEvent): void {
+  const key = keyOf(event);
+  if (key === null) return;
+  early.push(key);
+  // What the browser itself would make of it.
+  if (key === "palette" || key === "/") event.preventDefault();
+}
+
+/** Keeps keys from now on. To be called while the page is still loading. */
+export function keepKeys(): void {
+  window.addEventListener("keydown", keep);
+}
+
+/** Ends that, and gives what was kept. */
+export function keptKeys(): string[] {
+  window.removeEventListener("keydown", keep);
+  const kept = early;
+  early = [];
+  return kept;
 }

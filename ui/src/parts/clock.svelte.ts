@@ -1,20 +1,20 @@
 /** The time, as often as ages on a page need it. */
+const BEAT_MS = 10_000;
+
 class Clock {
-  #tick = $state(0);
+  #beat = $state(0);
 
   constructor() {
-    setInterval(() => this.#show(), 10_000);
-    // A tab that was hidden tells old ages until it is looked at.
-    document.addEventListener("visibilitychange", () => this.#show());
+    const tick = (): void => {
+      if (!document.hidden) this.#beat += 1;
+    };
+    setInterval(tick, BEAT_MS);
+    document.addEventListener("visibilitychange", tick);
   }
 
-  #show(): void {
-    if (!document.hidden) this.#tick += 1;
-  }
-
-  /** Seconds since 1970, as they are when asked: the tick only says when to ask again. */
+  /** Seconds since 1970, read anew whenever it is asked for: what has just happened lies in the past. */
   get now(): number {
-    void this.#tick;
+    void this.#beat;
     return Date.now() / 1000;
   }
 }

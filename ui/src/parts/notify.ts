@@ -1,4 +1,4 @@
-/** Short messages at the page's bottom. What can be taken back offers Undo for ten seconds. The library behind them is loaded
+/** Short messages above the page's bottom. What can be taken back offers Undo for ten seconds. The library behind them is loaded
  * with the first one. */
 import { general } from "$text/general";
 

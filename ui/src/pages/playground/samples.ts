@@ -1,4 +1,5 @@
 /** A request as a program would send it. Whatever its texts hold, the quoting of each language keeps it as it is. */
+import { quoted } from "$app/shell";
 import type { Request } from "./request";
 
 export const LANGUAGES = ["curl", "python", "javascript"] as const;
@@ -34,10 +35,10 @@ export function hasImages(request: Request): boolean {
 const WRITERS: Record<Language, (body: Request, base: string) => string> = {
   curl: (body, base) =>
     [
-      `curl --no-buffer ${shell(`${base}/chat/completions`)} \\`,
+      `curl --no-buffer ${quoted(`${base}/chat/completions`)} \\`,
       '  --header "Authorization: Bearer $MODELYARD_API_KEY" \\',
       "  --header 'Content-Type: application/json' \\",
-      `  --data-raw ${shell(JSON.stringify(body, null, 2))}`,
+      `  --data-raw ${quoted(JSON.stringify(body, null, 2))}`,
     ].join("\n"),
 
   python: (body, base) => {
@@ -91,11 +92,6 @@ const PYTHON_ARGUMENTS = new Set([
   ],
   ...["presence_penalty", "frequency_penalty", "logit_bias", "logprobs", "top_logprobs", "metadata", "service_tier"],
 ]);
-
-/** In single quotes nothing means anything to a shell but the quote itself. */
-export function shell(text: string): string {
-  return `'${text.replaceAll("'", "'\\''")}'`;
-}
 
 interface Notation {
   word: (value: unknown) => string;

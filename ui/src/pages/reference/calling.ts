@@ -1,5 +1,5 @@
 /** Ready programs that call a model, for each client and language. Pure. */
-import { quoted } from "./request";
+import { quoted } from "$app/shell";
 
 export type Dialect = "openai" | "anthropic" | "ollama";
 export type Language = "curl" | "python" | "javascript";

@@ -1,4 +1,5 @@
 /** A request as it is sent, and as a command that does the same. Pure. */
+import { quoted } from "$app/shell";
 import type { Operation, Parameter } from "./openapi";
 
 /** Of an answer, what is shown at most. */
@@ -30,11 +31,6 @@ export function pathOf(operation: Operation, values: Values): string {
 export function missing(operation: Operation, values: Values): string | null {
   const found = parameters(operation).find((parameter) => parameter.required && !values[keyOf(parameter)]);
   return found?.name ?? null;
-}
-
-/** A word of a shell, quoted so that nothing in it means anything. */
-export function quoted(text: string): string {
-  return `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
 export function curl(address: string, operation: Operation, values: Values, body: string | null): string {

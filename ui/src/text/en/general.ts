@@ -11,8 +11,10 @@ export const general = {
   edit: "Edit",
   undo: "Undo",
   retry: "Try again",
+  retryIn: (seconds: number) => `Try again in ${seconds} s`,
   copy: "Copy",
   copied: "Copied",
+  copyRefused: "The browser did not allow copying. Select the text and copy it yourself.",
   search: "Search",
   clear: "Clear",
   loading: "Loading",
@@ -39,7 +41,7 @@ export const general = {
   loadMore: "Show more",
   skipToContent: "Skip to the content",
   leaveTitle: "Leave without saving?",
-  leaveText: "What you changed here is not saved yet.",
+  leaveText: "Your changes are not saved.",
   leave: "Leave",
   stay: "Stay",
   problem: {
@@ -47,20 +49,20 @@ export const general = {
     request: "Request",
     status: (status: number) => (status ? `HTTP ${status}` : "No answer"),
     signedOut: "You were signed out before this was done. Sign in and try again.",
-    noAnswer: "The server did not answer. It may be starting again, or the network is away.",
+    noAnswer: "The server did not answer. It may be restarting, or you may be offline.",
+    brokenAnswer: "The server's answer was cut off. Check whether your change was saved before you try again.",
     refused: (status: number) =>
       status >= 500
-        ? `The server, or what stands in front of it, failed (${status}). Try again in a moment.`
+        ? `The server, or a proxy in front of it, failed (HTTP ${status}). Try again in a moment.`
         : status === 413
-          ? "That is larger than the server, or what stands in front of it, accepts."
-          : `The request was refused (${status}).`,
-    brokenAnswer: "The server's answer broke off. What you asked for may have been done: look before you try again.",
+          ? "That is larger than the server, or a proxy in front of it, accepts."
+          : `The request was refused (HTTP ${status}).`,
     nothingLost: "Nothing was changed.",
     notFoundTitle: "There is no such page",
-    notFoundText: "The address may be old, or mistyped.",
-    toOverview: "To the start page",
-    deniedTitle: "Not for you",
-    deniedText: "You do not have the permission that this page needs. An administrator can give it to you.",
+    notFoundText: "The address may be out of date or mistyped.",
+    toOverview: "Go to the start page",
+    deniedTitle: "You don't have access to this page",
+    deniedText: "An administrator can give you the permission it needs.",
   },
   age: {
     now: "now",
@@ -71,7 +73,7 @@ export const general = {
     in: (span: string) => `in ${span}`,
     ago: (span: string) => `${span} ago`,
     justNow: "just now",
-    never: "never",
+    never: "Never",
   },
   typeToConfirm: (word: string) => `Type ${word} to confirm`,
 };

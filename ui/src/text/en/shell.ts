@@ -12,22 +12,20 @@ export const shell = {
     settings: "Settings",
     yard: "As code",
     reference: "API",
-    account: "Account",
-    moving: "Moving in",
   },
   navigation: "Pages",
   openNavigation: "Open the navigation",
   closeNavigation: "Close the navigation",
   palette: "Go to a page, a model, a person, an action",
   paletteHint: "Search pages, models, people, actions",
-  paletteEmpty: "Nothing is called that.",
+  paletteEmpty: "Nothing found",
   paletteGroups: { pages: "Pages", actions: "Actions", models: "Models", people: "People" },
   actions: {
-    newModel: "Create a model",
+    newModel: "New model",
     importModels: "Import models",
-    newConnection: "Add a connection",
-    newPerson: "Add a person",
-    newKey: "Create a key",
+    newConnection: "New connection",
+    newPerson: "New person",
+    newKey: "New key",
     light: "Light theme",
     dark: "Dark theme",
   },
@@ -36,10 +34,26 @@ export const shell = {
   signOut: "Sign out",
   signOutQuestion: "Sign out of this browser?",
   signOutLoses: "The document that you typed under As code is not applied yet. It is lost when you sign out.",
-  pageGone: {
-    title: "This page could not be loaded",
-    text: "The server is away, or it was updated since this tab was opened. Load the page anew; if the server is back, it works.",
-    reload: "Load anew",
+  fault: {
+    title: "This page failed",
+    text: "Part of it could not be shown. What you have saved is safe.",
+  },
+  reload: {
+    act: "Reload",
+    why: {
+      newVersion: {
+        title: "A new version is available",
+        text: "The server was updated after you opened this tab. Reload the page to go on.",
+      },
+      missing: {
+        title: "Part of this page could not be loaded",
+        text: "Reload the page to try again.",
+      },
+      away: {
+        title: "The server does not answer",
+        text: "It may be restarting, or you may be offline. Reload the page once it is back.",
+      },
+    },
   },
   account: "Account",
   jobs: {
@@ -56,8 +70,8 @@ export const shell = {
   lost: {
     title: "You were signed out",
     text: "Your session has ended. Sign in again and go on where you were; what you typed is still here.",
+    other: "Use another account",
   },
-  away: "The server does not answer. It is tried again by itself.",
   keys: {
     palette: "Palette",
     search: "Search",
@@ -70,5 +84,4 @@ export const shell = {
     list: "This list",
     goTo: (page: string) => `Go to ${page}`,
   },
-  or: "or",
 };

@@ -1,0 +1,100 @@
+"""When something around the pages goes wrong: a session that ends, a part that cannot be loaded, a page that throws."""
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.interface.browser import faults, opened, picture, sign_in
+from tests.interface.conftest import EMAIL, PASSWORD
+
+
+def test_a_session_that_was_revoked_asks_again_and_loses_nothing(browser, house):
+    with opened(browser, house.url, expected=("401",)) as page:
+        sign_in(page, EMAIL, PASSWORD)
+        page.goto("/models")
+        page.get_by_role("searchbox").fill("something typed")
+        (person,) = [found for found in house.admin.get("/api/v1/users/").json()["users"] if found["email"] == EMAIL]
+        house.admin.delete(f"/api/v1/users/{person['id']}/sessions").raise_for_status()
+        page.get_by_role("searchbox").fill("something typed here")
+        dialog = page.get_by_role("dialog", name="You were signed out")
+        expect(dialog).to_be_visible()
+        assert faults(page) == []
+        picture(page, "signed-out")
+        page.keyboard.press("Escape")
+        expect(dialog).to_be_visible()
+        expect(dialog.get_by_label("E-mail")).to_have_value(EMAIL)
+        expect(dialog.get_by_label("Password")).to_be_focused()
+        page.keyboard.type(PASSWORD)
+        dialog.get_by_role("button", name="Sign in").click()
+        expect(dialog).to_have_count(0)
+        expect(page.get_by_role("searchbox")).to_have_value("something typed here")
+        expect(page).to_have_url(house.url + "/models?q=something+typed+here")
+
+
+def test_a_failed_sign_out_does_not_look_like_one(browser, house):
+    with opened(browser, house.url, expected=("503",)) as page:
+        sign_in(page, EMAIL, PASSWORD)
+        page.route(
+            "**/auths/signout", lambda route: route.fulfill(status=503, json={"detail": "The database is away."})
+        )
+        page.get_by_role("button", name="Sign out").click()
+        expect(page.get_by_text("The database is away.")).to_be_visible()
+        expect(page.get_by_role("navigation", name="Pages")).to_be_visible()
+
+
+MISSING = ("Failed to load resource",)  # what the browser itself says of a file; the page must not throw
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        ("upgraded", "A new version is available"),
+        ("broken", "Part of this page could not be loaded"),
+        ("away", "The server does not answer"),
+    ],
+)
+def test_a_part_that_cannot_be_loaded_offers_to_reload_and_loses_nothing(browser, house, answer, told):
+    other = '<script type="module" src="./assets/index-another1.js"></script>'
+    with opened(browser, house.url, expected=MISSING) as page:
+        sign_in(page, EMAIL, PASSWORD)
+        page.goto("/models/new")
+        page.get_by_label("Name", exact=True).fill("Not saved yet")
+        page.wait_for_load_state("networkidle")
+        page.route("**/assets/*.js", lambda route: route.fulfill(status=404, body=""))
+        if answer == "upgraded":
+            page.route(f"{house.url}/", lambda route: route.fulfill(content_type="text/html", body=other))
+        elif answer == "away":
+            page.route(f"{house.url}/", lambda route: route.abort())
+        page.keyboard.press("Control+k")
+        alert = page.get_by_role("alert").filter(has_text=told)
+        expect(alert).to_be_visible()
+        assert faults(page) == []
+        picture(page, f"reload-{answer}")
+        expect(page.get_by_label("Name", exact=True)).to_have_value("Not saved yet")
+        alert.get_by_role("button", name="Close").click()
+        expect(alert).to_have_count(0)
+        page.get_by_role("navigation", name="Pages").get_by_role("link", name="Audit").click()
+        page.get_by_role("dialog", name="Leave without saving?").get_by_role("button", name="Leave").click()
+        expect(alert).to_be_visible()
+        expect(page.get_by_role("heading", name="Not saved yet", level=1)).to_be_visible()
+        page.unroute_all()
+        page.on("dialog", lambda dialog: dialog.accept())
+        alert.get_by_role("button", name="Reload").click()
+        expect(alert).to_have_count(0)
+        expect(page.get_by_role("heading", level=1)).to_be_visible()
+
+
+def test_a_page_that_throws_takes_nothing_else_with_it(browser, house):
+    """The server promises that ids are unique; an answer in which they are not is one that no page can draw."""
+    row = house.admin.get("/api/v1/connections").json()["items"][0]
+    with opened(browser, house.url, expected=("each_key_duplicate",)) as page:
+        sign_in(page, EMAIL, PASSWORD)
+        page.route("**/api/v1/connections", lambda route: route.fulfill(json={"items": [row, row]}))
+        page.goto("/connections")
+        expect(page.get_by_role("heading", name="This page failed")).to_be_visible()
+        assert faults(page) == []
+        picture(page, "page-fault")
+        page.keyboard.type("gk")
+        expect(page.get_by_role("heading", name="Keys", level=1)).to_be_visible()
+        page.unroute_all()
+        page.get_by_role("link", name="Connections", exact=True).first.click()
+        expect(page.get_by_role("heading", name="Connections", level=1)).to_be_visible()
