@@ -11,7 +11,7 @@ import { faultsOf, missing, updateOf } from "../src/pages/editor/saving";
 import { readSuggestions } from "../src/pages/editor/suggestions";
 import { examples, filledIn, unknownVariables } from "../src/pages/editor/variables";
 import { entriesOf, inMode, modeOf, withRight, type Grant } from "../src/parts/access";
-import { baseOf } from "../src/pages/editor/bases";
+import { byName } from "../src/api/model-names";
 
 const model = (changes: Partial<Schemas["Model"]> = {}): Schemas["Model"] => ({
   id: "pirate",
@@ -284,7 +284,7 @@ test("a base is found without its tag", () => {
     { id: "mistral:latest", name: "m" },
     { id: "mistral:7b", name: "m" },
   ];
-  expect(baseOf(entries, "mistral")?.id).toBe("mistral:latest");
-  expect(baseOf(entries, "mistral:7b")?.id).toBe("mistral:7b");
-  expect(baseOf(entries, "mistr")).toBeUndefined();
+  expect(byName(entries, "mistral")?.id).toBe("mistral:latest");
+  expect(byName(entries, "mistral:7b")?.id).toBe("mistral:7b");
+  expect(byName(entries, "mistr")).toBeUndefined();
 });

@@ -3,8 +3,9 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { Problem } from "$api/problem";
 import { inWords } from "$pages/playground/absent";
 import { keepDraft, keptDraft } from "$pages/playground/draft";
+import { byName } from "$api/model-names";
 import { fitting } from "$pages/playground/images";
-import { chatModels, firstModel, joined, listed, separated, shortened } from "$pages/playground/models";
+import { chatModels, firstModel, joined, separated, shortened } from "$pages/playground/models";
 import { dollars, duration, pace, tokens } from "$pages/playground/numbers";
 import { defaults, parametersOf } from "$pages/playground/params";
 import { requestOf, type Request, type Said } from "$pages/playground/request";
@@ -214,7 +215,7 @@ describe("models", () => {
 
   it("are found with and without :latest", () => {
     const models = chatModels([{ id: "llama3:latest" }, { id: "mine" }]);
-    expect(["llama3", "llama3:latest", "llama3:8b"].map((id) => listed(models, id)?.id)).toEqual([
+    expect(["llama3", "llama3:latest", "llama3:8b"].map((id) => byName(models, id)?.id)).toEqual([
       "llama3:latest",
       "llama3:latest",
       undefined,

@@ -1,5 +1,4 @@
 /** What the pages ask of connections, under one name each. */
-import type { QueryClient } from "@tanstack/svelte-query";
 import { api, body } from "$api/client";
 import { allConnections } from "$api/directory";
 
@@ -23,9 +22,3 @@ export const foundBackends = {
   queryKey: ["found-backends"],
   queryFn: ({ signal }: Asking) => body(api.GET("/api/v1/connections/found", { signal })),
 };
-
-/** After a connection was made, changed or removed: its models come and go with it. */
-export async function connectionsChanged(queries: QueryClient): Promise<void> {
-  const touched = [["connections"], ["models"], ["chat-models"], ["states"], ["audit"]];
-  await Promise.all(touched.map((queryKey) => queries.invalidateQueries({ queryKey })));
-}

@@ -1,4 +1,5 @@
 /** What is known of a connection, and what is found out about what depends on it. */
+import { otherSpelling } from "$api/model-names";
 import type { Connection } from "./draft";
 
 export type State = "off" | "up" | "down" | "waiting";
@@ -37,10 +38,6 @@ export function offeredBy(row: Connection): string[] {
   const listed = row.models.length ? row.models.filter((name) => !allowed.size || isAllowed(name)) : row.model_ids;
   return listed.map((name) => (row.prefix_id ? `${row.prefix_id}.${name}` : name));
 }
-
-/** Ollama's clients say a name with and without its `:latest`. */
-export const otherSpelling = (name: string) =>
-  name.endsWith(":latest") ? name.slice(0, -":latest".length) : `${name}:latest`;
 
 /** All models of the connections that are on, each name once. */
 export function offeredByAll(rows: readonly Connection[]): Set<string> {

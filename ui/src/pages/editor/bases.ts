@@ -10,8 +10,3 @@ export interface Entry {
 }
 
 export const isBase = (entry: Entry): boolean => !entry.preset && !entry.arena;
-
-/** The entry of a base model, which may be named without `:latest`. */
-export const baseOf = (entries: readonly Entry[], id: string): Entry | undefined =>
-  entries.find((entry) => entry.id === id) ??
-  entries.find((entry) => entry.id === `${id}:latest` || `${entry.id}:latest` === id);

@@ -2,6 +2,7 @@
 import type { QueryClient } from "@tanstack/svelte-query";
 import { address } from "$app/place";
 import { api, body, type Schemas } from "$api/client";
+import { refresh } from "$api/refresh";
 import type { Grant } from "$parts/access";
 import { copyText } from "$parts/clipboard";
 import { saveJson, saveText } from "$parts/download";
@@ -16,8 +17,6 @@ export type ItemResult = Schemas["ItemResult"];
 const BULK_IDS = 1000;
 export const EXPORT_IDS = 100;
 
-const TOUCHED = ["models", "model", "chat-models", "states", "jobs", "audit"];
-
 export class ModelActs {
   readonly #queries: QueryClient;
 
@@ -27,7 +26,7 @@ export class ModelActs {
 
   /** Everything that shows models is asked for again. */
   async changed(): Promise<void> {
-    await Promise.all(TOUCHED.map((noun) => this.#queries.invalidateQueries({ queryKey: [noun] })));
+    await refresh(this.#queries, "model");
   }
 
   /** Runs an act; what goes wrong is told, and false comes back. */

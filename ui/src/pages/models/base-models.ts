@@ -1,5 +1,6 @@
 /** Base models: what the backends offer, joined with the rows of the catalogue that govern them. */
 import type { Schemas } from "$api/client";
+import { otherSpelling } from "$api/model-names";
 import { models as text } from "$text/models";
 import { audience, isPublic, type Row, type Subject } from "./subject";
 
@@ -27,10 +28,6 @@ export interface BaseModel {
 }
 
 type Connection = Pick<Schemas["Connection"], "id" | "name" | "kind">;
-
-export function otherSpelling(name: string): string {
-  return name.endsWith(":latest") ? name.slice(0, -":latest".length) : `${name}:latest`;
-}
 
 /** Every base model: the offered ones with their rows, and rows of models that nobody offers at the moment. */
 export function joined(

@@ -1,7 +1,8 @@
 /** What is in memory where, from both who knows: the backends, and Modelyard's own loading and unloading. */
 import type { Schemas } from "$api/client";
 import type { Connection } from "$pages/connections/draft";
-import { offeredBy, otherSpelling } from "$pages/connections/state";
+import { otherSpelling } from "$api/model-names";
+import { offeredBy } from "$pages/connections/state";
 
 type State = Schemas["State"];
 

@@ -56,7 +56,6 @@ export const callable = {
     // An arena is no model: it stands for others.
     count: models.filter((model) => !model.arena).length,
     first: firstModel(models.map((model) => model.id)),
-    names: new Map(models.map((model) => [model.id, model.name || model.id])),
   }),
   refetchInterval: 3 * OFTEN_MS,
 };

@@ -36,11 +36,6 @@ function read({ id, name, info }: Listed): ChatModel {
   };
 }
 
-/** The entry of an id, which may be written without `:latest`, or with it. */
-export const listed = (models: readonly ChatModel[], id: string): ChatModel | undefined =>
-  models.find((model) => model.id === id) ??
-  models.find((model) => model.id === `${id}:latest` || `${model.id}:latest` === id);
-
 const MOST_LETTERS = 40;
 
 /** A name as it stands in a sentence. */
