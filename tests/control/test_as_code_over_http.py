@@ -224,7 +224,8 @@ def test_an_export_is_unchanged_without_any_value(standing):
 
 
 @pytest.mark.parametrize(("method", "path"), [
-    ("GET", ""), ("POST", "/plan"), ("POST", "/apply"), ("POST", "/rollback"), ("GET", "/revisions"), ("GET", "/revisions/1"),
+    ("GET", ""), ("POST", "/plan"), ("POST", "/apply"), ("POST", "/rollback"),
+    ("POST", "/rollback/plan"), ("GET", "/revisions"), ("GET", "/revisions/1"),
 ])  # fmt: skip
 def test_only_administrators_who_manage_may(peopled, method, path):
     body = {"json": {"document": "", "revision": 1}} if method == "POST" else {}
@@ -256,8 +257,10 @@ def test_plan_apply_and_rollback(changing):
     listed = changing.admin.get("/api/v1/yard/revisions").json()["items"]
     assert [row["id"] for row in listed[:2]] == [made["revision"], made["before"]]
     assert changing.admin.get(f"/api/v1/yard/revisions/{made['revision']}").text == exported(changing) == wanted
-    back = done(changing, "rollback", revision=made["before"])
-    assert back["before"] == made["revision"]
+    plan = done(changing, "rollback/plan", revision=made["before"])
+    assert [step["fields"] for step in plan["steps"]] == [{"name": {"old": "First", "new": "one"}}]
+    back = done(changing, "rollback", revision=made["before"], expect=plan["id"])
+    assert back["before"] == made["revision"] and back["steps"] == plan["steps"]
     assert exported(changing) == first
     assert changing.admin.get(f"/api/v1/yard/revisions/{back['revision']}").text == first
     for absent in (10**6, 10**30, -1):

@@ -297,7 +297,7 @@ def test_nobody_reads_or_changes_what_is_private_by_any_route(yard: Yard, people
     bob_id, bob = people.make()
     _, service = people.make(kind="service")
     confined = people.with_key(alice_id, models=["echo"])
-    model_id = "a/private model"
+    model_id = "a/private:model"
     params = {"system": CANARY}
     meta = {"description": CANARY, "tags": [CANARY], "profile_image_url": PNG}
     made = done(alice.post(f"{M}/create", json=preset(model_id, params=params, meta=meta)))

@@ -200,7 +200,7 @@ def test_an_export_of_many_rows_holds_each_once(clients, presets):
 
 @pytest.mark.parametrize("media_type", PICTURES)
 def test_a_picture_is_served_as_what_it_is(media_type, clients):
-    model_id = f"with {media_type}"
+    model_id = f"with-{media_type}"
     form = {"meta": {"profile_image_url": data_uri(media_type, PICTURES[media_type])}, "access_control": None}
     assert create(clients["admin"], model_id, **form).status_code == 200
     try:

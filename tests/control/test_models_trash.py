@@ -38,7 +38,7 @@ def fill(yard: Yard, number: int) -> None:
             access = [None, {}, shared][place % 3]
             items.append(
                 preset(
-                    f"row/{place:03}: ä",
+                    f"row/{place:03}:ä",
                     name=f"Row {place}",
                     base_model_id=None if place % 7 == 0 else "echo",
                     params={"seed": place, "system": f"version {version}"},

@@ -65,6 +65,12 @@ def opened(
     assert not unexpected, unexpected
 
 
+def signed_in(page: Page, email: str, password: str) -> None:
+    """A session for a page that is opened next, without the form and the page behind it."""
+    answer = page.context.request.post("/api/v1/auths/signin", data={"email": email, "password": password})
+    assert answer.ok, answer.text()
+
+
 def sign_in(page: Page, email: str, password: str) -> None:
     """Through the form, as a person does."""
     page.goto("/")

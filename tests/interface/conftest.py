@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.engine import Engine
-from tests.interface.browser import DEADLINE_MS, launch, opened, sign_in
+from tests.interface.browser import DEADLINE_MS, launch, opened, signed_in
 from tests.yard import Yard, run_yard
 
 EMAIL = "admin@example.com"
@@ -37,7 +37,7 @@ def house(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 @pytest.fixture
 def page(browser: Browser, house: Yard) -> Iterator[Page]:
-    """A page of the administrator, signed in."""
+    """A page of the administrator, signed in and not yet anywhere."""
     with opened(browser, house.url) as page:
-        sign_in(page, EMAIL, PASSWORD)
+        signed_in(page, EMAIL, PASSWORD)
         yield page

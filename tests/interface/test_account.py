@@ -130,7 +130,7 @@ def test_an_account_is_made_waits_is_approved_and_comes_in(house, browser):
             assert faults(page) == []
             picture(page, "signup")
             page.get_by_role("button", name="Create an account").click()
-            waiting = page.get_by_role("status").filter(has_text="waits for an administrator")
+            waiting = page.get_by_role("status").filter(has_text="waiting for approval")
             expect(waiting).to_be_visible()
             assert faults(page) == []
             picture(page, "signup-waiting")

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.control.attacking import run_stranger
-from tests.interface.browser import NARROW, WIDE, faults, opened, picture, sign_in
+from tests.interface.browser import NARROW, WIDE, faults, opened, picture, sign_in, signed_in
 from tests.interface.conftest import ADMINISTRATOR, EMAIL, PASSWORD
 from tests.servers import run_scripted
 from tests.yard import Yard, run_yard
@@ -59,7 +59,7 @@ def nothing_secret(page: Page, *secrets: str) -> None:
 
 def test_nothing_is_connected(browser, plain):
     with opened(browser, plain.url) as page:
-        sign_in(page, EMAIL, PASSWORD)
+        signed_in(page, EMAIL, PASSWORD)
         page.goto("/connections")
         expect(page.get_by_text("Nothing is connected yet")).to_be_visible()
         expect(page.get_by_role("link", name="Look on this machine")).to_have_attribute("href", re.compile("/welcome$"))
@@ -150,7 +150,7 @@ def test_a_change_keeps_the_secrets_that_were_not_typed_again(browser, house):
 
 def test_a_name_that_is_taken_is_told_at_the_field(browser, house, engine):
     with opened(browser, house.url, expected=REFUSED) as page:
-        sign_in(page, EMAIL, PASSWORD)
+        signed_in(page, EMAIL, PASSWORD)
         page.goto("/connections?new=1")
         drawer = page.get_by_role("dialog")
         drawer.get_by_label("Kind").select_option("vllm")
@@ -294,7 +294,7 @@ def test_hostile_names_are_text_and_nothing_overflows(browser, house, upstream):
     house.connect("\u0645\u0648\u062f\u064a\u0644", "http://127.0.0.1:9", kind="ollama", tags=["one", "two", "three"])
     for size, theme, name in ((NARROW, "dark", "narrow-dark"), (NARROW, "light", "narrow"), (WIDE, "dark", "dark")):
         with opened(browser, house.url, theme=theme) as page:
-            sign_in(page, EMAIL, PASSWORD)
+            signed_in(page, EMAIL, PASSWORD)
             page.set_viewport_size({"width": size[0], "height": size[1]})
             page.goto("/connections")
             expect(page.get_by_role("link", name=hostile)).to_be_visible()

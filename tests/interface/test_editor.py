@@ -7,7 +7,7 @@ import zlib
 
 from playwright.sync_api import expect
 
-from tests.interface.browser import faults, opened, picture, sign_in
+from tests.interface.browser import faults, opened, picture, signed_in
 from tests.interface.conftest import EMAIL, PASSWORD
 from tests.interface.editor import (
     CREATE,
@@ -159,7 +159,7 @@ def test_what_the_editor_does_not_know_survives_a_save(page, house):
 def test_ids_follow_names_until_one_is_written_and_a_taken_one_is_told_in_its_place(browser, house):
     made(house, "taken")
     with opened(browser, house.url, expected=("409",)) as page:
-        sign_in(page, EMAIL, PASSWORD)
+        signed_in(page, EMAIL, PASSWORD)
         page.goto("/models/new?base=tiny-llama")
         expect(page.get_by_role("combobox", name="Base model")).to_have_value("tiny-llama")
         expect(page.get_by_role("button", name=CREATE, exact=True)).to_be_disabled()
@@ -200,7 +200,7 @@ def test_a_copy_begins_with_what_the_original_has_and_shares_nothing(page, house
 def test_a_base_that_is_offline_stays(browser, house):
     made(house, "orphan", base_model_id=OFFLINE)
     with opened(browser, house.url, expected=("status of 404",)) as page:
-        sign_in(page, EMAIL, PASSWORD)
+        signed_in(page, EMAIL, PASSWORD)
         edit(page, "orphan")
         expect(page.get_by_text("Offline: no connection offers this model")).to_be_visible()
         picture(page, "editor-offline-base")
@@ -220,7 +220,7 @@ def test_a_base_that_is_offline_stays(browser, house):
 
 def test_settings_of_a_base_model_are_an_override_without_a_base(browser, house):
     with opened(browser, house.url, expected=("404",)) as page:  # it has no row of its own yet
-        sign_in(page, EMAIL, PASSWORD)
+        signed_in(page, EMAIL, PASSWORD)
         page.goto("/models/edit?id=tiny-llama")
         expect(page.get_by_text("Settings of a base model")).to_be_visible()
         expect(field(page, "ID")).to_have_value("tiny-llama")
@@ -332,7 +332,7 @@ def test_nobody_is_offered_to_share_what_they_may_not(browser, house):
     opening = {"id": "tiny-llama", "access_control": None}
     assert house.admin.post("/api/v1/models/model/access/update", json=opening).status_code == 200
     with opened(browser, house.url) as page:
-        sign_in(page, "maker@example.com", PASSWORD)
+        signed_in(page, "maker@example.com", PASSWORD)
         page.goto("/models/new?base=tiny-llama")
         field(page, "Name").fill("Of the maker")
         expect(page.get_by_role("radio", name="Private")).to_be_checked()

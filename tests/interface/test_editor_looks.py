@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.interface.browser import MIDDLE, NARROW, faults, opened, picture, sign_in
+from tests.interface.browser import MIDDLE, NARROW, faults, opened, picture, sign_in, signed_in
 from tests.interface.conftest import EMAIL, PASSWORD
 from tests.interface.editor import edit, made
 from tests.yard import Yard
@@ -33,7 +33,7 @@ def test_the_editor_fits_a_narrow_screen(browser: Browser, house: Yard, theme: s
 def test_the_editor_in_the_dark(browser, house):
     made(house, "night", params={"system": "Hello {{USER_NAME}} {{NOBODY}}", "temperature": 5}, access_control=None)
     with opened(browser, house.url, theme="dark") as page:
-        sign_in(page, EMAIL, PASSWORD)
+        signed_in(page, EMAIL, PASSWORD)
         edit(page, "night")
         expect(page.get_by_text("These are not known variables")).to_be_visible()
         expect(page.get_by_text("Usual values are from 0 to 2.")).to_be_visible()

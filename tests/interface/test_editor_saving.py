@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.interface.browser import faults, opened, picture, sign_in
+from tests.interface.browser import faults, opened, picture, sign_in, signed_in
 from tests.interface.conftest import ADMINISTRATOR, EMAIL, PASSWORD
 from tests.interface.editor import CREATE, SAVE, edit, field, fold_out, made, person, save, stored
 from tests.yard import Yard, run_yard
@@ -65,7 +65,7 @@ def test_leaving_with_unsaved_changes_asks(page, house):
 def test_two_people_who_save_the_same_model_lose_nothing(browser, house):
     made(house, "shared", params={"temperature": 0.1})
     with opened(browser, house.url, expected=("409",)) as page:
-        sign_in(page, EMAIL, PASSWORD)
+        signed_in(page, EMAIL, PASSWORD)
         edit(page, "shared")
         field(page, "Description").fill("Mine")
         other = {"id": "shared", "name": "Theirs", "params": {"temperature": 0.9}}
@@ -211,7 +211,7 @@ def test_a_server_that_fails_is_told_and_what_was_typed_stays(browser, house):
 def test_a_session_that_ends_while_saving_leads_back_to_save(browser, house):
     made(house, "interrupted")
     with opened(browser, house.url, expected=("status of 401",)) as page:
-        sign_in(page, EMAIL, PASSWORD)
+        signed_in(page, EMAIL, PASSWORD)
         edit(page, "interrupted")
         field(page, "Description").fill("Typed")
         page.context.clear_cookies()
@@ -233,7 +233,7 @@ def test_a_session_that_ends_while_saving_leads_back_to_save(browser, house):
 def test_a_model_that_is_deleted_meanwhile_is_restored_or_kept_as_a_new_one(browser, house):
     made(house, "vanishing")
     with opened(browser, house.url, expected=("status of 404",)) as page:
-        sign_in(page, EMAIL, PASSWORD)
+        signed_in(page, EMAIL, PASSWORD)
         edit(page, "vanishing")
         field(page, "Description").fill("Typed")
         assert house.admin.post("/api/v1/models/model/delete", json={"id": "vanishing"}).status_code == 200
@@ -270,7 +270,7 @@ def test_who_may_only_use_a_model_reads_it_and_changes_nothing(browser, house, r
     made(house, "readable", params={"system": "A secret prompt"}, meta={"tags": ["t"]}, access_control=access)
     made(house, "closed")
     with opened(browser, house.url, expected=("404",)) as page:
-        sign_in(page, "reader@example.com", PASSWORD)
+        signed_in(page, "reader@example.com", PASSWORD)
         edit(page, "readable")
         expect(page.get_by_text("You can use this model but not change it.")).to_be_visible()
         expect(field(page, "Name")).to_be_disabled()
@@ -302,7 +302,7 @@ def test_what_a_file_declares_is_read_only(browser, engine, tmp_path):
         run_yard(tmp_path / "data", environment, ("--config", str(file))) as yard,
         opened(browser, yard.url) as page,
     ):
-        sign_in(page, EMAIL, PASSWORD)
+        signed_in(page, EMAIL, PASSWORD)
         edit(page, "declared")
         expect(page.get_by_text("This model is declared in yard.yaml.")).to_be_visible()
         expect(field(page, "System prompt")).to_have_value("From the file")

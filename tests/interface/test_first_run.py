@@ -46,7 +46,7 @@ def test_from_an_empty_directory_to_the_first_answer(browser, engine, data_dir):
         page.get_by_label("Kind").select_option("llama.cpp")
         page.get_by_label("Address").fill("http://127.0.0.1:9")
         page.get_by_role("button", name="Test").click()
-        expect(page.get_by_text("the connection was refused")).to_be_visible()
+        expect(page.get_by_text("Connection refused. Is it running?")).to_be_visible()
         page.get_by_label("Address").fill(engine.base_url)
         page.get_by_role("button", name="Test").click()
         expect(page.get_by_role("list", name="Offered models")).to_contain_text(ALIAS)

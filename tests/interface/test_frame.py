@@ -6,7 +6,7 @@ import re
 import pytest
 from playwright.sync_api import Route, expect
 
-from tests.interface.browser import MIDDLE, NARROW, faults, opened, picture, sign_in
+from tests.interface.browser import MIDDLE, NARROW, faults, opened, picture, sign_in, signed_in
 from tests.interface.conftest import ADMINISTRATOR, EMAIL, PASSWORD
 from tests.yard import run_yard
 
@@ -14,6 +14,7 @@ MAX_FIRST_LOAD_BYTES = 100_000
 
 
 def test_the_palette_finds_pages_models_people_and_actions(page):
+    page.goto("/")
     page.keyboard.press("Control+k")
     box = page.get_by_role("combobox", name="Go to a page")
     expect(box).to_be_focused()
@@ -37,6 +38,7 @@ def test_the_palette_finds_pages_models_people_and_actions(page):
 
 
 def test_keys_go_to_pages_and_are_listed(page):
+    page.goto("/")
     expect(page.get_by_role("heading", level=1)).to_be_visible()
     page.keyboard.type("gm")
     expect(page.get_by_role("heading", name="Models", level=1)).to_be_visible()
@@ -51,7 +53,7 @@ def test_keys_go_to_pages_and_are_listed(page):
 
 
 def test_the_first_tab_leads_past_the_navigation(page):
-    page.reload()
+    page.goto("/")
     expect(page.get_by_role("heading", level=1)).to_be_visible()
     page.keyboard.press("Tab")
     link = page.get_by_role("link", name="Skip to the content")
@@ -92,6 +94,7 @@ def test_the_navigation_of_a_narrow_screen_keeps_the_focus_and_gives_it_back(bro
         for leave in ("Escape", "Enter"):
             opener.press("Enter")
             dialog = page.get_by_role("dialog", name="Pages")
+            expect(dialog).to_be_visible()
             for _ in range(3):
                 page.keyboard.press("Shift+Tab")
                 assert page.evaluate("document.activeElement.closest('main, header')") is None
@@ -111,6 +114,7 @@ def test_an_address_that_is_none_is_told(page):
 
 
 def test_the_session_cookie_is_out_of_reach_of_scripts_and_of_other_sites(page):
+    page.goto("/")
     (cookie,) = [found for found in page.context.cookies() if found["name"] == "modelyard_session"]
     assert cookie["httpOnly"]
     assert cookie["sameSite"] in {"Lax", "Strict"}
@@ -123,7 +127,7 @@ def test_another_sites_form_changes_nothing(browser, house):
     field = '{"email":"x@example.com","password":"12345678","a":"'
     form = f"<form method=post enctype=text/plain action={house.url}/api/v1/users/><input name='{field}' value='\"}}'></form>"
     with opened(browser, house.url, expected=("/api/v1/users/",)) as page:
-        sign_in(page, EMAIL, PASSWORD)
+        signed_in(page, EMAIL, PASSWORD)
         page.route("http://elsewhere.example/", lambda route: route.fulfill(content_type="text/html", body=form))
         page.goto("http://elsewhere.example/")
         with page.expect_response(house.url + "/api/v1/users/") as answer:
@@ -187,7 +191,7 @@ def test_another_person_finds_nothing_of_the_one_before(browser, house):
     other = {"email": "other@example.com", "name": "other", "role": "user", "password": PASSWORD}
     house.admin.post("/api/v1/users/", json=other).raise_for_status()
     with opened(browser, house.url, expected=("401",)) as page:
-        sign_in(page, EMAIL, PASSWORD)
+        signed_in(page, EMAIL, PASSWORD)
         page.goto("/playground?model=tiny-llama")
         page.get_by_role("textbox").last.fill("a secret of the administrator")
         page.keyboard.press("Enter")
@@ -265,7 +269,7 @@ def test_going_back_leads_to_the_place_where_one_was(browser, house):
     rows = [{"id": f"row-{number}", "name": f"Row {number:03}", "base_model_id": "tiny-llama"} for number in range(60)]
     house.admin.post("/api/v1/models/import", json={"models": rows}).raise_for_status()
     with opened(browser, house.url) as page:
-        sign_in(page, EMAIL, PASSWORD)
+        signed_in(page, EMAIL, PASSWORD)
         page.goto("/models")
         expect(page.get_by_role("link", name="Row 000")).to_be_visible()
         page.evaluate("window.scrollTo(0, 1500)")
@@ -278,8 +282,10 @@ def test_going_back_leads_to_the_place_where_one_was(browser, house):
 
 
 def test_going_back_from_a_drawer_leads_to_the_place_where_one_was(browser, house):
+    for number in range(30):
+        house.make_key(name=f"listed {number}")
     with opened(browser, house.url, size=(1440, 400)) as page:
-        sign_in(page, EMAIL, PASSWORD)
+        signed_in(page, EMAIL, PASSWORD)
         page.goto("/audit")
         expect(page.get_by_role("row").nth(20)).to_be_attached()
         page.mouse.wheel(0, 500)

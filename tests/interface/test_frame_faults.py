@@ -3,13 +3,13 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests.interface.browser import faults, opened, picture, sign_in
+from tests.interface.browser import faults, opened, picture, sign_in, signed_in
 from tests.interface.conftest import EMAIL, PASSWORD
 
 
 def test_a_session_that_was_revoked_asks_again_and_loses_nothing(browser, house):
     with opened(browser, house.url, expected=("401",)) as page:
-        sign_in(page, EMAIL, PASSWORD)
+        signed_in(page, EMAIL, PASSWORD)
         page.goto("/models")
         page.get_by_role("searchbox").fill("something typed")
         (person,) = [found for found in house.admin.get("/api/v1/users/").json()["users"] if found["email"] == EMAIL]
@@ -55,7 +55,7 @@ MISSING = ("Failed to load resource",)  # what the browser itself says of a file
 def test_a_part_that_cannot_be_loaded_offers_to_reload_and_loses_nothing(browser, house, answer, told):
     other = '<script type="module" src="./assets/index-another1.js"></script>'
     with opened(browser, house.url, expected=MISSING) as page:
-        sign_in(page, EMAIL, PASSWORD)
+        signed_in(page, EMAIL, PASSWORD)
         page.goto("/models/new")
         page.get_by_label("Name", exact=True).fill("Not saved yet")
         page.wait_for_load_state("networkidle")
@@ -87,7 +87,7 @@ def test_a_page_that_throws_takes_nothing_else_with_it(browser, house):
     """The server promises that ids are unique; an answer in which they are not is one that no page can draw."""
     row = house.admin.get("/api/v1/connections").json()["items"][0]
     with opened(browser, house.url, expected=("each_key_duplicate",)) as page:
-        sign_in(page, EMAIL, PASSWORD)
+        signed_in(page, EMAIL, PASSWORD)
         page.route("**/api/v1/connections", lambda route: route.fulfill(json={"items": [row, row]}))
         page.goto("/connections")
         expect(page.get_by_role("heading", name="This page failed")).to_be_visible()

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.interface.browser import opened, sign_in
+from tests.interface.browser import opened, sign_in, signed_in
 from tests.interface.conftest import ADMINISTRATOR, EMAIL, PASSWORD
 from tests.interface.hostile import ALL, CORPUS, LONG, OVERRIDES, RAN, SHORT, hostile_backend
 from tests.yard import Yard, run_yard
@@ -97,7 +97,7 @@ def test_no_page_runs_what_others_wrote(browser, besieged):
 def test_an_answer_is_only_text(browser, besieged, model):
     expected = ("400",) if model == "fails" else ()
     with opened(browser, besieged.url, expected=expected) as page:
-        sign_in(page, EMAIL, PASSWORD)
+        signed_in(page, EMAIL, PASSWORD)
         page.goto(f"/playground?model={model}")
         box = page.get_by_role("textbox", name="Message").first
         box.fill(ALL)

@@ -6,7 +6,7 @@ import time
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.interface.browser import MIDDLE, NARROW, WIDE, faults, opened, picture, sign_in
+from tests.interface.browser import MIDDLE, NARROW, WIDE, faults, opened, picture, sign_in, signed_in
 from tests.interface.conftest import EMAIL, PASSWORD
 from tests.interface.names import HOSTILE
 
@@ -193,7 +193,7 @@ def test_a_change_leaves_what_somebody_else_changed_meanwhile(house, page, nothi
 
 def test_the_new_key_is_shown_although_the_list_cannot_be_had(house, browser, nothing):
     with opened(browser, house.url, expected=("status of 503",)) as page:
-        sign_in(page, EMAIL, PASSWORD)
+        signed_in(page, EMAIL, PASSWORD)
         page.goto("/keys")
         expect(page.get_by_role("table")).to_be_visible()
 
@@ -287,7 +287,7 @@ def test_the_page_is_not_for_those_who_may_have_no_keys(house, browser, nothing)
     form = {"email": "keyless@example.com", "name": "Keyless", "role": "user", "password": PASSWORD}
     house.admin.post("/api/v1/users/", json=form).raise_for_status()
     with opened(browser, house.url) as page:
-        sign_in(page, "keyless@example.com", PASSWORD)
+        signed_in(page, "keyless@example.com", PASSWORD)
         page.goto("/keys")
         expect(page.get_by_role("heading", name="You don't have access to this page")).to_be_visible()
         expect(page.get_by_role("button", name="New key")).to_have_count(0)
@@ -327,7 +327,7 @@ def test_pictures_full_and_narrow(house, browser, nothing, theme):
 
 def test_a_dead_list_is_told_in_its_place(house, browser):
     with opened(browser, house.url, expected=("status of 400",)) as page:
-        sign_in(page, EMAIL, PASSWORD)
+        signed_in(page, EMAIL, PASSWORD)
         page.route("**/api/v1/keys", lambda route: route.fulfill(status=400, json={"detail": "The disk is full."}))
         page.goto("/keys")
         expect(page.get_by_role("alert")).to_contain_text("The disk is full.")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.interface.browser import NARROW, faults, opened, picture, sign_in
+from tests.interface.browser import NARROW, faults, opened, picture, sign_in, signed_in
 from tests.interface.conftest import EMAIL, PASSWORD
 
 M = "/api/v1/models"
@@ -130,7 +130,7 @@ def test_search_view_tag_and_order_live_in_the_address(page):
 
 def test_a_switch_waits_for_the_answer_and_goes_back_when_it_is_refused(browser, house):
     with opened(browser, house.url, expected=("/model/toggle",)) as page:
-        sign_in(page, EMAIL, PASSWORD)
+        signed_in(page, EMAIL, PASSWORD)
         page.goto("/models")
         switch = page.get_by_role("switch", name="Delta is active")
         switch.click()
@@ -345,7 +345,7 @@ def test_every_size_and_theme_has_its_picture(browser, house):
     take(house, [preset("long", LONG[:200], meta={"tags": ["one", "two", "three"]})])
     for size, theme in (((1440, 900), "dark"), ((1024, 768), "light")):
         with opened(browser, house.url, size=size, theme=theme) as page:
-            sign_in(page, EMAIL, PASSWORD)
+            signed_in(page, EMAIL, PASSWORD)
             page.goto("/models")
             expect(row(page, "Alpha")).to_be_visible()
             assert faults(page) == []
@@ -354,7 +354,7 @@ def test_every_size_and_theme_has_its_picture(browser, house):
 
 def test_a_list_that_cannot_be_read_says_so(browser, house):
     with opened(browser, house.url, expected=("/api/v1/models/list", "ERR_FAILED", "503")) as page:
-        sign_in(page, EMAIL, PASSWORD)
+        signed_in(page, EMAIL, PASSWORD)
         page.route("**/api/v1/models/list*", lambda route: None)
         page.goto("/models")
         expect(page.get_by_role("status", name="Loading")).to_be_visible()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from tests.interface.browser import NARROW, faults, opened, picture, sign_in
+from tests.interface.browser import NARROW, faults, opened, picture, signed_in
 from tests.interface.conftest import EMAIL, PASSWORD
 from tests.interface.test_models import M, choose, model, names, preset, row, take, undo
 from tests.servers import run_scripted
@@ -120,7 +120,7 @@ def test_many_base_models_are_changed_at_once_with_and_without_rows(page, worksh
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_on_a_telephone_the_bar_of_a_selection_is_one_line(browser, workshop, theme):
     with opened(browser, workshop.url, theme=theme) as page:
-        sign_in(page, EMAIL, PASSWORD)
+        signed_in(page, EMAIL, PASSWORD)
         page.set_viewport_size({"width": NARROW[0], "height": NARROW[1]})
         page.goto("/models?tab=base")
         page.get_by_role("checkbox", name="Select tiny-llama", exact=True).check()
@@ -166,7 +166,7 @@ def test_going_back_from_the_editor_leads_to_the_row_that_was_opened(page, house
 
 
 def test_a_list_of_tags_that_holds_one_twice_breaks_no_page(page, house):
-    take(house, [preset("twice", "Twice", meta={"tags": ["a", "a", {"name": "a"}, None], "toolIds": ["t", "t"]})])
+    take(house, [preset("twice", "Twice", meta={"tags": ["a", "a", {"name": "a"}], "toolIds": ["t", "t"]})])
     page.goto("/models")
     expect(row(page, "Twice")).to_be_visible()
     row(page, "Twice").get_by_role("link", name="Twice", exact=True).click()

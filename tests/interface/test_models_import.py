@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.interface.browser import NARROW, faults, opened, picture, sign_in
+from tests.interface.browser import NARROW, faults, opened, picture, sign_in, signed_in
 from tests.interface.conftest import EMAIL, PASSWORD
 
 M = "/api/v1/models"
@@ -197,7 +197,7 @@ def test_deleted_models_are_not_for_those_who_make_none(browser, house):
     form = {"email": "reader@example.com", "name": "Reader", "role": "user", "password": PASSWORD}
     house.admin.post("/api/v1/users/", json=form).raise_for_status()
     with opened(browser, house.url) as page:
-        sign_in(page, form["email"], PASSWORD)
+        signed_in(page, form["email"], PASSWORD)
         page.goto("/models/deleted")
         expect(page.get_by_role("heading", name="You don't have access to this page")).to_be_visible()
         expect(page.get_by_text("Nothing was deleted")).to_have_count(0)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.interface.browser import MIDDLE, NARROW, faults, opened, picture, sign_in
+from tests.interface.browser import MIDDLE, NARROW, faults, opened, picture, sign_in, signed_in
 from tests.interface.conftest import ADMINISTRATOR, EMAIL, PASSWORD
 from tests.servers import Scripted
 from tests.yard import Yard, run_yard
@@ -35,7 +35,7 @@ def card(page: Page, name: str):
 
 
 def see(page: Page, url: str, path: str = "/overview") -> None:
-    sign_in(page, EMAIL, PASSWORD)
+    signed_in(page, EMAIL, PASSWORD)
     page.goto(path)
 
 
@@ -47,7 +47,7 @@ def test_it_says_at_a_glance_what_is_up_and_what_is_not(browser, busy):
         expect(connections).to_contain_text("2 of 3 up")
         expect(connections.get_by_role("listitem").first).to_contain_text(re.compile(r"gone\s*Down"))
         decide = card(page, "Needs a decision")
-        expect(decide).to_contain_text("The connection was refused")
+        expect(decide).to_contain_text("Connection refused. Is it running?")
         decide.get_by_role("link", name="gone is down").click()
         expect(page.get_by_role("dialog", name="gone")).to_be_visible()
         expect(page).to_have_url(re.compile(r"/connections\?id="))
@@ -181,7 +181,7 @@ def test_jobs_are_those_of_the_tray(browser, tmp_path):
 def test_nothing_overflows_on_a_small_screen_and_nothing_is_lost_in_the_dark(browser, busy):
     for theme in ("dark", "light"):
         with opened(browser, busy.url, theme=theme) as page:
-            sign_in(page, EMAIL, PASSWORD)
+            signed_in(page, EMAIL, PASSWORD)
             page.goto("/overview")
             expect(card(page, "Traffic").get_by_role("link", name="Requests 5, Today")).to_be_visible()
             picture(page, f"overview-{theme}")

@@ -6,7 +6,7 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.interface.browser import MIDDLE, NARROW, WIDE, faults, opened, picture, sign_in
+from tests.interface.browser import MIDDLE, NARROW, WIDE, faults, opened, picture, sign_in, signed_in
 from tests.interface.conftest import ADMINISTRATOR, EMAIL, PASSWORD
 from tests.interface.names import HOSTILE
 from tests.yard import run_yard
@@ -105,7 +105,7 @@ def test_what_was_saved_is_told_when_the_groups_are_not(house, browser):
     person(house, "Ada")
     authors = group(house, "Authors")
     with opened(browser, house.url, expected=("status of 503",)) as page:
-        sign_in(page, EMAIL, PASSWORD)
+        signed_in(page, EMAIL, PASSWORD)
         page.goto("/people?query=ada")
         page.get_by_role("button", name="Ada", exact=True).click()
         drawer = page.get_by_role("dialog", name="Ada")
@@ -130,7 +130,7 @@ def test_what_was_saved_is_told_when_the_groups_are_not(house, browser):
 @pytest.mark.parametrize(("path", "noun"), [("people", "person"), ("people/groups", "group")])
 def test_an_address_of_what_is_gone_says_so(house, browser, path, noun):
     with opened(browser, house.url, expected=("status of 404",)) as page:
-        sign_in(page, EMAIL, PASSWORD)
+        signed_in(page, EMAIL, PASSWORD)
         page.goto(f"/{path}?id=nowhere")
         drawer = page.get_by_role("dialog")
         expect(drawer).to_contain_text(f"There is no such {noun}.")
@@ -179,7 +179,7 @@ def test_a_service_account_has_no_password(house, page):
 def test_a_taken_address_is_told_and_nothing_typed_is_lost(house, browser):
     person(house, "Ada")
     with opened(browser, house.url, expected=("status of 409",)) as page:
-        sign_in(page, EMAIL, PASSWORD)
+        signed_in(page, EMAIL, PASSWORD)
         page.goto("/people?new=1")
         drawer = page.get_by_role("dialog", name="New person")
         drawer.get_by_label("E-mail").fill("ada@example.com")
@@ -242,7 +242,7 @@ def test_a_person_is_changed_signed_out_and_deleted_with_their_models_handed_on(
 def test_the_last_administrator_stays_and_the_server_says_so_in_place(browser, tmp_path):
     alone = {**ADMINISTRATOR, "MODELYARD_ADMIN_API_KEY": ""}
     with run_yard(tmp_path / "data", alone) as yard, opened(browser, yard.url, expected=("status of 409",)) as page:
-        sign_in(page, EMAIL, PASSWORD)
+        signed_in(page, EMAIL, PASSWORD)
         page.goto("/people?role=admin")
         page.get_by_role("button", name="admin", exact=True).click()
         drawer = page.get_by_role("dialog", name="admin")
@@ -261,7 +261,7 @@ def test_the_last_administrator_stays_and_the_server_says_so_in_place(browser, t
 def test_giving_up_ones_own_role_or_account_says_what_is_lost_first(house, browser):
     own = USERS + person(house, "Second", role="admin", password=PASSWORD)
     with opened(browser, house.url, expected=("status of 401",)) as page:
-        sign_in(page, "second@example.com", PASSWORD)
+        signed_in(page, "second@example.com", PASSWORD)
         page.goto("/people?query=second")
         page.get_by_role("button", name="Second", exact=True).click()
         drawer = page.get_by_role("dialog", name="Second")
@@ -280,7 +280,7 @@ def test_giving_up_ones_own_role_or_account_says_what_is_lost_first(house, brows
         assert house.admin.get(own).json()["role"] == "user"
 
         house.admin.patch(own, json={"role": "admin"}).raise_for_status()
-        sign_in(page, "second@example.com", PASSWORD)
+        signed_in(page, "second@example.com", PASSWORD)
         page.goto("/people?query=second")
         page.get_by_role("button", name="Second", exact=True).click()
         drawer.get_by_role("button", name="Delete").click()

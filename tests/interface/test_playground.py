@@ -12,7 +12,7 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.interface.browser import NARROW, WIDE, faults, opened, picture, sign_in
+from tests.interface.browser import NARROW, WIDE, faults, opened, picture, signed_in
 from tests.interface.conftest import EMAIL, PASSWORD
 from tests.interface.playground import ask, connect_models, until_done
 from tests.servers import Scripted
@@ -303,7 +303,7 @@ def test_the_page_scrolls_along_only_at_the_bottom(at):
 @pytest.mark.parametrize(("size", "width"), [(WIDE, "wide"), (NARROW, "narrow")])
 def test_it_looks_right(browser, models, theme, size, width):
     with opened(browser, models.url, theme=theme) as page:
-        sign_in(page, EMAIL, PASSWORD)
+        signed_in(page, EMAIL, PASSWORD)
         page.set_viewport_size({"width": size[0], "height": size[1]})
         page.goto("/playground?model=echo")
         ask(page, RICH)

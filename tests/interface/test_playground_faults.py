@@ -6,7 +6,7 @@ import time
 import pytest
 from playwright.sync_api import CDPSession, Page, expect
 
-from tests.interface.browser import NARROW, faults, opened, picture, sign_in
+from tests.interface.browser import NARROW, faults, opened, picture, sign_in, signed_in
 from tests.interface.conftest import EMAIL, PASSWORD
 from tests.interface.playground import ask, connect_models, until_done
 from tests.servers import Scripted
@@ -29,7 +29,7 @@ def at(page: Page, models: Yard) -> Page:
 @pytest.mark.parametrize("model", ["cut", "truncated", "error-event", "broken-line"])
 def test_what_came_of_a_broken_answer_stays(browser, models, model):
     with opened(browser, models.url) as page:
-        sign_in(page, EMAIL, PASSWORD)
+        signed_in(page, EMAIL, PASSWORD)
         page.goto(f"/playground?model={model}")
         ask(page, "hello words")
         expect(page.get_by_role("alert")).to_be_visible()
@@ -49,7 +49,7 @@ REFUSED = [("rate-limited", "429"), ("dead", "502"), ("html-502", "502"), ("erro
 @pytest.mark.parametrize(("model", "status"), REFUSED)
 def test_a_refused_call_is_told_and_the_page_goes_on(browser, models, model, status):
     with opened(browser, models.url, expected=("status of",)) as page:
-        sign_in(page, EMAIL, PASSWORD)
+        signed_in(page, EMAIL, PASSWORD)
         page.goto(f"/playground?model={model}")
         ask(page, "hello")
         alert = page.get_by_role("alert")
@@ -71,7 +71,7 @@ def test_a_refused_call_is_told_and_the_page_goes_on(browser, models, model, sta
 
 def test_a_model_that_is_not_there_is_told_before_anything_is_asked(browser, models):
     with opened(browser, models.url, size=NARROW) as page:
-        sign_in(page, EMAIL, PASSWORD)
+        signed_in(page, EMAIL, PASSWORD)
         page.goto("/playground?model=nosuch")
         conversation = page.get_by_role("log")
         expect(conversation).to_contain_text("There is no model nosuch that you can use.")
@@ -95,7 +95,7 @@ def test_a_model_that_went_meanwhile_or_lost_its_base_is_told_in_words(browser, 
         answer = models.admin.post("/api/v1/models/create", json={"meta": {}, "params": {}, **form})
         assert answer.status_code == 200, answer.text
     with opened(browser, models.url, size=NARROW, expected=("status of 404", "status of 503")) as page:
-        sign_in(page, EMAIL, PASSWORD)
+        signed_in(page, EMAIL, PASSWORD)
         page.goto("/playground?model=fleeting")
         empty = page.get_by_text(f"Ask {long[:40]}… anything.")
         expect(empty).to_be_visible()
@@ -126,7 +126,7 @@ def test_hostile_text_of_a_model_stays_text(browser, models):
     asked: list[str] = []
     with opened(browser, models.url) as page:
         page.on("request", lambda request: asked.append(request.url))
-        sign_in(page, EMAIL, PASSWORD)
+        signed_in(page, EMAIL, PASSWORD)
         page.goto("/playground?model=echo")
         ask(page, HOSTILE)
         until_done(page)
@@ -159,7 +159,7 @@ def test_a_huge_answer_does_not_hang_the_page(at):
 
 def test_a_session_that_ends_takes_nothing_of_what_was_said(browser, models):
     with opened(browser, models.url, expected=("status of 401",)) as page:
-        sign_in(page, EMAIL, PASSWORD)
+        signed_in(page, EMAIL, PASSWORD)
         page.goto("/playground?model=echo")
         ask(page, "before the end")
         until_done(page)

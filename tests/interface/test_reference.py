@@ -6,13 +6,13 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.interface.browser import NARROW, faults, opened, picture, sign_in
+from tests.interface.browser import NARROW, faults, opened, picture, sign_in, signed_in
 from tests.interface.conftest import EMAIL, PASSWORD
 
 
 @pytest.fixture(scope="module")
 def filled(house):
-    form = {"id": 'it\'s "x"', "name": "<img src=x onerror='throw 1'>", "base_model_id": "tiny-llama"}
+    form = {"id": 'it\'s"x"', "name": "<img src=x onerror='throw 1'>", "base_model_id": "tiny-llama"}
     assert house.admin.post("/api/v1/models/create", json=form).status_code == 200
     return house
 
@@ -92,7 +92,7 @@ def test_a_change_that_is_tried_is_done(page, filled):
 
 def test_faults_are_told_before_and_after_sending(browser, filled):
     with opened(browser, filled.url, expected=("/groups/",)) as page:
-        sign_in(page, EMAIL, PASSWORD)
+        signed_in(page, EMAIL, PASSWORD)
         page.goto("/reference?op=POST%20%2Fapi%2Fv1%2Fgroups%2Fcreate")
         page.get_by_role("textbox", name="Body").fill("{not json")
         page.get_by_role("button", name="Send").click()
@@ -111,7 +111,7 @@ def test_a_long_answer_is_bounded(page, filled):
     page.goto("/reference?op=GET%20%2Fapi%2Fv1%2Faudit%2Fexport")
     for number in range(30):
         form = {
-            "id": f"long {number}",
+            "id": f"long-{number}",
             "name": "long",
             "base_model_id": "tiny-llama",
             "params": {"system": "y" * 15_000},

@@ -6,7 +6,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.interface.browser import NARROW, faults, opened, picture, sign_in
+from tests.interface.browser import NARROW, faults, opened, picture, sign_in, signed_in
 from tests.interface.conftest import EMAIL, PASSWORD
 
 MODELS = "/api/v1/configs/models"
@@ -192,7 +192,7 @@ def test_an_arena_entry_is_made_changed_and_removed(page, filled):
 
 def test_a_refused_value_is_told_and_kept(browser, filled):
     with opened(browser, filled.url, expected=("/evaluations/config",)) as page:
-        sign_in(page, EMAIL, PASSWORD)
+        signed_in(page, EMAIL, PASSWORD)
         page.goto("/settings?section=arena")
         page.get_by_role("button", name="New arena model").click()
         page.get_by_label("Name").fill("Odd")

@@ -4,7 +4,7 @@ member, invisible to everybody else."""
 import pytest
 from playwright.sync_api import expect
 
-from tests.interface.browser import faults, opened, picture, sign_in
+from tests.interface.browser import faults, opened, picture, sign_in, signed_in
 from tests.interface.conftest import EMAIL, PASSWORD
 
 MEMBER, STRANGER = "member@example.com", "stranger@example.com"
@@ -25,7 +25,7 @@ def test_a_preset_is_made_tried_shared_and_used(browser, house):
     house.admin.post(f"/api/v1/groups/id/{group}/users/add", json={"user_ids": [member]}).raise_for_status()
 
     with opened(browser, house.url) as page:
-        sign_in(page, EMAIL, PASSWORD)
+        signed_in(page, EMAIL, PASSWORD)
         page.goto("/models")
         page.get_by_role("link", name="New model").first.click()
         page.get_by_label("Name", exact=True).fill("Ship's mate")
@@ -46,7 +46,7 @@ def test_a_preset_is_made_tried_shared_and_used(browser, house):
         expect(page.get_by_text("Saved", exact=False).first).to_be_visible()
 
     with opened(browser, house.url) as page:
-        sign_in(page, MEMBER, PASSWORD)
+        signed_in(page, MEMBER, PASSWORD)
         page.goto("/models")
         page.get_by_role("link", name="Ship's mate").click()
         expect(page.get_by_role("heading", name="Playground", level=1)).to_be_visible()
@@ -58,7 +58,7 @@ def test_a_preset_is_made_tried_shared_and_used(browser, house):
         assert "like a sailor" not in page.content()
 
     with opened(browser, house.url) as page:
-        sign_in(page, STRANGER, PASSWORD)
+        signed_in(page, STRANGER, PASSWORD)
         page.goto("/models")
         expect(page.get_by_role("heading", name="Models", level=1)).to_be_visible()
         page.wait_for_load_state("networkidle")

@@ -6,7 +6,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.interface.browser import NARROW, faults, opened, picture, sign_in
+from tests.interface.browser import NARROW, faults, opened, picture, sign_in, signed_in
 from tests.interface.conftest import EMAIL, PASSWORD
 
 HOSTILE = '<img src=x onerror="throw 1"><script>throw 2</script>'
@@ -174,7 +174,7 @@ def test_signing_out_asks_for_the_document_and_leaves_nothing_of_it(browser, fil
     form = {"email": "second@example.com", "name": "Second", "role": "admin", "password": PASSWORD}
     filled.admin.post("/api/v1/users/", json=form).raise_for_status()
     with opened(browser, filled.url) as page:
-        sign_in(page, EMAIL, PASSWORD)
+        signed_in(page, EMAIL, PASSWORD)
         write(page, f"# {SECRET}")
         page.get_by_role("navigation", name="Pages").get_by_role("link", name="Audit").click()
         page.get_by_role("button", name="Sign out").click()
@@ -200,7 +200,7 @@ def test_signing_out_asks_for_the_document_and_leaves_nothing_of_it(browser, fil
 
 def test_closing_the_tab_asks_on_any_page(browser, filled):
     with opened(browser, filled.url) as page:
-        sign_in(page, EMAIL, PASSWORD)
+        signed_in(page, EMAIL, PASSWORD)
         write(page, "models: []")
         page.get_by_role("navigation", name="Pages").get_by_role("link", name="Audit").click()
         expect(page.get_by_role("heading", name="Audit", level=1)).to_be_visible()
@@ -213,7 +213,7 @@ def test_closing_the_tab_asks_on_any_page(browser, filled):
 
 def test_a_plan_that_does_not_hold_any_more_is_not_applied(browser, filled):
     with opened(browser, filled.url, expected=("/yard/apply",)) as page:
-        sign_in(page, EMAIL, PASSWORD)
+        signed_in(page, EMAIL, PASSWORD)
         write(page, document(filled).replace("temperature: 0.2", "temperature: 0.9"))
         plan(page)
         apply = page.get_by_role("button", name="Apply this plan")
@@ -307,7 +307,7 @@ def test_pictures(browser, filled):
         ("narrow", NARROW, "light"),
     ):
         with opened(browser, filled.url, size=size, theme=theme) as page:
-            sign_in(page, EMAIL, PASSWORD)
+            signed_in(page, EMAIL, PASSWORD)
             write(page, document(filled).replace("temperature: 0.2", "temperature: 0.7").replace(HOSTILE, "Mild"))
             expect(plan(page).get_by_text("0.7", exact=True)).to_be_visible()
             for view in ("change", "now", "revisions"):

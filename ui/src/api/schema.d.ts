@@ -1697,6 +1697,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/yard/rollback/plan": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Plan Yard Back
+         * @description What going back to a revision would do. Its owners come back too, so it is not the plan of its document.
+         */
+        post: operations["plan_yard_back_api_v1_yard_rollback_plan_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/ollama/api/unload": {
         parameters: {
             query?: never;
@@ -3288,6 +3308,21 @@ export interface components {
             reasons: components["schemas"]["RightReason"][];
         };
         /**
+         * PlanBackForm
+         * @description A revision to go back to. `values` are secrets that its references stand for, as in `plan`.
+         */
+        PlanBackForm: {
+            /** Revision */
+            revision: number;
+            /**
+             * Values
+             * @default {}
+             */
+            values: {
+                [key: string]: string;
+            };
+        };
+        /**
          * PlanForm
          * @description A document (`yard.yaml`) as text. `keep`: what it does not name stays.
          *
@@ -3409,7 +3444,7 @@ export interface components {
         };
         /**
          * RollbackForm
-         * @description A revision to go back to. `values` are secrets that its references stand for, as in `plan`.
+         * @description A revision to go back to. With `expect`, the id of its plan, it is refused (409) when that would be another one now.
          */
         RollbackForm: {
             /** Expect */
@@ -6301,6 +6336,30 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Applied"];
+                };
+            };
+        };
+    };
+    plan_yard_back_api_v1_yard_rollback_plan_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PlanBackForm"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ShownPlan"];
                 };
             };
         };

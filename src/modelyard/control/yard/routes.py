@@ -20,6 +20,7 @@ from modelyard.control.yard.reading import MAX_SENT
 from modelyard.control.yard.schemas import (
     Applied,
     ApplyForm,
+    PlanBackForm,
     PlanForm,
     Revisions,
     RollbackForm,
@@ -57,6 +58,15 @@ async def apply_yard(form: ApplyForm, context: Giver) -> Response:
         made = await service.apply(change, _ground(context), _asked(form, form.expect), activity)
     activity.tell(context)
     return await _told(Applied, made, revision=made.revision, before=made.before)
+
+
+@routes.post("/rollback/plan", response_model=ShownPlan)
+async def plan_yard_back(form: PlanBackForm, context: Giver) -> Response:
+    """What going back to a revision would do. Its owners come back too, so it is not the plan of its document."""
+    async with context.control.database.read() as connection:
+        asked = Asked(text="", values=form.values)
+        made = await service.plan_back(connection, _ground(context), form.revision, asked)
+    return await _told(ShownPlan, made)
 
 
 @routes.post("/rollback", response_model=Applied)

@@ -30,13 +30,18 @@ class ApplyForm(PlanForm):
     expect: PlanId | None = None
 
 
-class RollbackForm(BaseModel):
+class PlanBackForm(BaseModel):
     """A revision to go back to. `values` are secrets that its references stand for, as in `plan`."""
 
     model_config = ConfigDict(extra="forbid")
 
     revision: int = Field(ge=1, le=2**31 - 1)
     values: Values = {}
+
+
+class RollbackForm(PlanBackForm):
+    """A revision to go back to. With `expect`, the id of its plan, it is refused (409) when that would be another one now."""
+
     expect: PlanId | None = None
 
 
