@@ -78,7 +78,8 @@ def test_a_chosen_theme_is_kept(browser, house):
 
 def test_the_navigation_of_a_narrow_screen_opens_and_closes(browser, house):
     with opened(browser, house.url, size=NARROW) as page:
-        sign_in(page, EMAIL, PASSWORD)
+        signed_in(page, EMAIL, PASSWORD)
+        page.goto("/overview")
         page.get_by_role("button", name="Open the navigation").click()
         picture(page, "navigation-narrow")
         assert faults(page) == []
@@ -89,7 +90,8 @@ def test_the_navigation_of_a_narrow_screen_opens_and_closes(browser, house):
 
 def test_the_navigation_of_a_narrow_screen_keeps_the_focus_and_gives_it_back(browser, house):
     with opened(browser, house.url, size=NARROW) as page:
-        sign_in(page, EMAIL, PASSWORD)
+        signed_in(page, EMAIL, PASSWORD)
+        page.goto("/overview")
         opener = page.get_by_role("button", name="Open the navigation")
         for leave in ("Escape", "Enter"):
             opener.press("Enter")
@@ -288,14 +290,14 @@ def test_going_back_from_a_drawer_leads_to_the_place_where_one_was(browser, hous
         signed_in(page, EMAIL, PASSWORD)
         page.goto("/audit")
         expect(page.get_by_role("row").nth(20)).to_be_attached()
-        page.mouse.wheel(0, 500)
-        page.wait_for_function("window.scrollY > 300")
-        place = page.evaluate("window.scrollY")
+        page.evaluate("window.scrollTo(0, 500)")
+        expect(page.get_by_role("row").nth(15)).to_be_in_viewport()
         page.evaluate("document.querySelectorAll('tbody tr [data-open]')[12].click()")
         expect(page.get_by_role("dialog")).to_be_visible()
         page.go_back()
         expect(page.get_by_role("dialog")).to_have_count(0)
-        page.wait_for_function(f"window.scrollY === {place}")
+        expect(page.get_by_role("row").nth(15)).to_be_in_viewport()
+        assert page.evaluate("window.scrollY") == 500
 
 
 def test_a_click_into_a_searchable_select_opens_it(page):
