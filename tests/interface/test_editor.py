@@ -192,6 +192,7 @@ def test_a_copy_begins_with_what_the_original_has_and_shares_nothing(page, house
     add_chip(page, "Tags", "Sea", "SEA")
     save(page, CREATE)
     row = stored(house, "original-clone")
+    expect(page).to_have_url(re.compile(r"/models/edit\?id=original-clone"))
     page.reload()
     expect(page.get_by_text("Saved", exact=True)).to_be_visible()
     assert (row["name"], row["params"], row["access_control"]) == ("Original (Clone)", {"system": "Hello"}, {})

@@ -39,7 +39,9 @@ PAGES = {
     "keys": lambda yard: "/keys",
     "people": lambda yard: "/people",
     "groups": lambda yard: "/people/groups",
-    "permissions": lambda yard: f"/people/permissions?view=access&user={someone(yard)}&model={quote('research/reader')}",
+    "permissions": lambda yard: (
+        f"/people/permissions?view=access&user={someone(yard)}&model={quote('research/reader')}"
+    ),
     "defaults": lambda yard: "/people/permissions",
     "audit": lambda yard: "/audit",
     "change": lambda yard: f"/audit?id={first(yard, '/api/v1/audit?action=model.updated', 'position')}",

@@ -3,7 +3,7 @@ import type { QueryClient } from "@tanstack/svelte-query";
 
 /** The first words of the query keys under which something of its kind is shown. */
 const SHOWN_IN = {
-  model: ["models", "model", "versions", "chat-models", "states", "jobs", "rights"],
+  model: ["models", "model", "chat-models", "states", "jobs", "rights"],
   connection: ["connections", "models", "chat-models", "states", "jobs"],
   key: ["keys"],
   person: ["users", "groups", "keys", "models", "chat-models", "rights"],
