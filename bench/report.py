@@ -114,7 +114,13 @@ def _targets(results: Results) -> list[Target]:
         Target("A page of 10,000 models with search, tag and access, p95", 30, "ms", _p95(results, SEARCH), digits=1),
         Target("`GET /api/models` after the first, p95", 10, "ms", _p95(results, LATER), digits=1),
         Target("A change until it is in force, p95", 150, "ms", _p95(results, CHANGE), digits=0),
-        Target("First load of the interface, scripts", 100, "kB", interface.largest_visit(results), digits=0),
+        Target(
+            "First load of the interface, scripts of the largest start page",
+            100,
+            "kB",
+            interface.largest_visit(results),
+            digits=0,
+        ),
         Target("A page of the interface until it answers a key", 1000, "ms", interface.slowest_page(results), digits=0),
         Target(
             f"Longest task, {interface.SCROLLING}",
