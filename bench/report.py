@@ -115,7 +115,7 @@ def _targets(results: Results) -> list[Target]:
         Target("`GET /api/models` after the first, p95", 10, "ms", _p95(results, LATER), digits=1),
         Target("A change until it is in force, p95", 150, "ms", _p95(results, CHANGE), digits=0),
         Target(
-            "First load of the interface, scripts of the largest start page",
+            "First load of a start page, scripts",
             100,
             "kB",
             interface.largest_visit(results),
