@@ -23,5 +23,5 @@ export async function setQuery(changes: Record<string, string>, { push = false }
   }
   const found = next.toString();
   if (found === searchParams.toString()) return;
-  await navigate(route.pathname as "/", { search: found && `?${found}`, replace: !push, scrollToTop: false });
+  await navigate(route.pathname as "/overview", { search: found && `?${found}`, replace: !push, scrollToTop: false });
 }

@@ -5,15 +5,6 @@ import { session } from "./session.svelte";
 import SignOut from "./SignOut.svelte";
 
 export const { p, navigate, route } = createRouter({
-  "/": {
-    "/": () => import("$pages/overview/Overview.svelte"),
-    hooks: {
-      async beforeLoad({ pathname }) {
-        if (pathname !== "/") return;
-        throw await navigate(session.isAdministrator ? "/overview" : "/playground", { replace: true });
-      },
-    },
-  },
   "/overview": () => import("$pages/overview/Overview.svelte"),
   "/welcome": () => import("$pages/welcome/Welcome.svelte"),
   "/playground": () => import("$pages/playground/Playground.svelte"),
@@ -40,6 +31,9 @@ export const { p, navigate, route } = createRouter({
 // The router notices steps back through the history only while something might block them; unless it does so always, a page
 // with unsaved changes is left by Back although the person stays.
 blockNavigation(() => true);
+
+/** Where a visit begins. */
+export const start = (): "/overview" | "/playground" => (session.isAdministrator ? "/overview" : "/playground");
 
 /** Signs out, unless the page that is left has unsaved changes and the person stays. */
 export const leave = (): void => void navigate("/signout", { state: "asked" });
