@@ -17,16 +17,11 @@ from typing import Any
 
 from playwright.sync_api import Browser, Error, Page, Response, sync_playwright
 
+from bench.chromium import SCROLL, TRACED, launch, tasks_of
 from bench.processes import GATEWAY_CORE, LOAD_CORE, PINNED, Failed, free_port, started, wait_until_healthy
 from bench.sections import PageWork, Plan, Results, Visit, say
 from bench.tables import median, number, table
 
-CHROMIUM = "/usr/bin/chromium"
-# Nothing of the browser's own goes out to the network.
-ARGUMENTS = (
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
-)  # fmt: skip
 EMAIL = "bench@example.com"
 START_SECONDS = 30.0
 DEADLINE_MS = 60_000
@@ -54,18 +49,6 @@ WATCH = """(() => {
   requestAnimationFrame(look);
 })()"""
 
-# Slowly, then fast, then to and fro, then to the end.
-SCROLL = """async () => {
-  const frame = () => new Promise((done) => requestAnimationFrame(done));
-  for (let step = 0; step < 120; step++) { scrollBy(0, 300); await frame(); }
-  for (let step = 0; step < 120; step++) { scrollBy(0, 2000); await frame(); }
-  for (let jump = 1; jump <= 10; jump++) {
-    scrollTo(0, (document.documentElement.scrollHeight * ((jump * 7) % 10)) / 10);
-    for (let wait = 0; wait < 20; wait++) await frame();
-  }
-  scrollTo(0, document.documentElement.scrollHeight);
-}"""
-
 
 @dataclass(frozen=True)
 class Site:
@@ -84,7 +67,7 @@ def interface(plan: Plan, results: Results) -> None:
             _on_every_core(),
             sync_playwright() as playwright,
         ):
-            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
+            browser = launch(playwright)
             try:
                 _measure(plan, results, browser, site)
             finally:
@@ -148,27 +131,17 @@ def _streamed(browser: Browser, site: Site) -> PageWork:
 @contextmanager
 def _watched(browser: Browser, page: Page, name: str) -> Iterator[list[PageWork]]:
     """Fills the list when it ends: with what Chromium's own trace says of the tasks of the page's main thread."""
-    browser.start_tracing(page=page, categories=["toplevel", "__metadata"])
+    browser.start_tracing(page=page, categories=TRACED)
     began = time.monotonic()
     found: list[PageWork] = []
     yield found
     seconds = time.monotonic() - began
-    events = json.loads(browser.stop_tracing())["traceEvents"]
-    threads = {
-        (event["pid"], event["tid"])
-        for event in events
-        if event["name"] == "thread_name" and event["args"]["name"] == "CrRendererMain"
-    }
-    tasks = [
-        (event["dur"] / 1000, event["tdur"] / 1000)
-        for event in events
-        if (event["pid"], event["tid"]) in threads and event["name"].endswith("::RunTask") and "tdur" in event
-    ]
+    tasks = tasks_of(browser.stop_tracing())
     if len(tasks) < seconds:
         raise Failed(f"{name}: a trace of {len(tasks)} tasks means nothing")
-    clock, cpu = zip(*tasks, strict=True)
-    over = sum(duration > LONG_TASK_MS for duration in clock)
-    found.append(PageWork(name, max(clock), max(cpu), over, sum(cpu) / 1000 / seconds))
+    over = sum(task.clock > LONG_TASK_MS for task in tasks)
+    longest, longest_cpu = max(task.clock for task in tasks), max(task.cpu for task in tasks)
+    found.append(PageWork(name, longest, longest_cpu, over, sum(task.cpu for task in tasks) / 1000 / seconds))
 
 
 @contextmanager

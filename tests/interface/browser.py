@@ -8,28 +8,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright
+from playwright.sync_api import Browser, BrowserContext, Page
 
 ROOT = Path(__file__).parents[2]
 AXE = ROOT / "ui/node_modules/axe-core/axe.min.js"
 # Where pictures go: a folder that is looked at, not kept.
 PICTURES = Path(os.environ.get("MODELYARD_PICTURES", ROOT / "build/pictures"))
 
-# Nothing of the browser's own goes out to the network.
-ARGUMENTS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
-]  # fmt: skip
 DEADLINE_MS = 20_000
 # What a page asks first; the refusal tells it that nobody is signed in.
 FIRST_QUESTIONS = ("/api/v1/auths/", "/api/v1/config")
 
 WIDE, MIDDLE, NARROW = (1440, 900), (1024, 768), (360, 740)
-
-
-def launch(playwright: Playwright) -> Browser:
-    """Chromium from Debian's package."""
-    return playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGUMENTS)
 
 
 @contextmanager

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from bench.chromium import launch
 from tests.engine import Engine
-from tests.interface.browser import DEADLINE_MS, launch, opened, signed_in
+from tests.interface.browser import DEADLINE_MS, opened, signed_in
 from tests.yard import Yard, run_yard
 
 EMAIL = "admin@example.com"

@@ -1,11 +1,11 @@
 """Five thousand models in one list, and models on a backend that loads and unloads them."""
 
-import json
 import re
 
 import pytest
 from playwright.sync_api import expect
 
+from bench.chromium import SCROLL, TRACED, tasks_of
 from tests.interface.browser import faults, picture
 from tests.servers import run_scripted
 
@@ -14,33 +14,6 @@ COUNT = 5000
 # The aim is that no task takes 50 ms. It is counted in the time that the processor gave to the task, so that what else runs
 # on the machine does not count; the bound leaves room for a slower one.
 AIM_MS, BOUND_MS = 50, 100
-
-SCROLL = """async () => {
-  const frame = () => new Promise((done) => requestAnimationFrame(done));
-  const bottom = () => document.documentElement.scrollHeight;
-  for (let step = 0; step < 120; step++) { scrollBy(0, 300); await frame(); }
-  for (let step = 0; step < 120; step++) { scrollBy(0, 2000); await frame(); }
-  for (let jump = 1; jump <= 10; jump++) {
-    scrollTo(0, (bottom() * ((jump * 7) % 10)) / 10);
-    for (let wait = 0; wait < 20; wait++) await frame();
-  }
-  scrollTo(0, bottom());
-}"""
-
-
-def tasks_of(trace: bytes) -> list[float]:
-    """Processor time of every task of the page's main thread, in milliseconds."""
-    events = json.loads(trace)["traceEvents"]
-    threads = {
-        (event["pid"], event["tid"])
-        for event in events
-        if event["name"] == "thread_name" and event["args"]["name"] == "CrRendererMain"
-    }
-    return [
-        event["tdur"] / 1000
-        for event in events
-        if (event["pid"], event["tid"]) in threads and event["name"].endswith("::RunTask") and "tdur" in event
-    ]
 
 
 @pytest.fixture(scope="module")
@@ -61,9 +34,9 @@ def test_five_thousand_scroll_without_a_long_task(browser, page, many, capsys):
     page.goto("/models")
     expect(page.get_by_role("link", name="Model 0000", exact=True)).to_be_visible()
     expect(page.get_by_role("link", name=re.compile(r"^Presets\s*5000$"))).to_be_visible()
-    browser.start_tracing(page=page, categories=["toplevel", "__metadata"])
+    browser.start_tracing(page=page, categories=TRACED)
     page.evaluate(SCROLL)
-    tasks = sorted(tasks_of(browser.stop_tracing()))
+    tasks = sorted(task.cpu for task in tasks_of(browser.stop_tracing()))
     with capsys.disabled():
         over = sum(task > AIM_MS for task in tasks)
         print(f"\nscrolling {COUNT} models: longest tasks {tasks[-5:]} ms, {over} over {AIM_MS} ms")
