@@ -8,9 +8,10 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.interface.browser import MIDDLE, NARROW, PICTURES, ROOT, WIDE, faults, opened, picture, sign_in
+from tests.interface.browser import MIDDLE, NARROW, PICTURES, ROOT, WIDE, faults, opened, picture, sign_in, signed_in
 from tests.interface.conftest import EMAIL, PASSWORD
 from tests.interface.showcase import showcase
+from tests.servers import free_port
 from tests.yard import Yard
 
 PRESET = "support/first-line"
@@ -114,6 +115,22 @@ def test_lists_begin_below_the_title_and_controls_are_of_one_height(browser, yar
             heights = f"{seen}.map(one => one.offsetHeight)"
             assert set(page.evaluate(heights)) <= {32}, name
         picture(page, f"lists-{size[0]}")
+
+
+def test_every_page_is_usable_with_half_of_the_backends_dead(browser, yard):
+    for name in ("Barn", "Cellar"):
+        yard.connect(name, f"http://127.0.0.1:{free_port()}/v1", prefix_id=name.lower())
+    with opened(browser, yard.url) as page:
+        signed_in(page, EMAIL, PASSWORD)
+        page.goto("/overview")
+        expect(page.get_by_text("3 of 6 connections are down.")).to_be_visible()
+        for name, address in PAGES.items():
+            page.goto(address(yard))
+            expect(page.get_by_role("heading", level=1)).to_have_count(1)
+            if name == "playground":
+                ask(page)
+            settled(page)
+            expect(page.get_by_role("alert"), name).to_have_count(0)
 
 
 def ask(page: Page) -> None:
