@@ -176,6 +176,7 @@ def test_one_of_the_environment_is_shown_and_not_changed(page, house):
     expect(row).to_contain_text("environment")
     expect(row.get_by_role("switch")).to_be_disabled()
     row.get_by_role("button", name="More actions").click()
+    expect(page.get_by_role("menu")).to_be_visible()
     expect(page.get_by_role("menuitem", name="Delete")).to_have_count(0)
     page.keyboard.press("Escape")
     page.get_by_role("link", name="openai", exact=True).click()

@@ -168,7 +168,13 @@ def test_it_works_below_a_base_path(browser, tmp_path, base):
         expect(page.get_by_role("heading", name="Connections", level=1)).to_be_visible()
 
 
-@pytest.mark.parametrize("address", ["/signin", "/overview", "/models", "/playground"])
+FIRST_PAGES = (
+    "/signin", "/overview", "/models", "/models?tab=base", "/models/deleted", "/playground", "/connections", "/keys",
+    "/people", "/people/groups", "/people/permissions", "/audit", "/settings", "/yard", "/reference", "/account",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("address", FIRST_PAGES)
 def test_a_first_visit_is_light(browser, house, address):
     """All scripts that a browser loads which was never here, as they travel (gzip), until the page is quiet."""
     sizes: dict[str, int] = {}
