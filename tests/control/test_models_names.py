@@ -7,7 +7,7 @@ from contextlib import closing
 import pytest
 
 from modelyard.control.catalogue.editing import MAX_PRESETS
-from tests.control.catalogue import M, audited, make, person, preset, run_catalogue
+from tests.control.catalogue import M, audited, make, person, preset, read, run_catalogue
 from tests.servers import Scripted
 from tests.yard import Yard
 
@@ -109,3 +109,78 @@ def test_one_person_has_a_bounded_number_of_models(yard: Yard) -> None:
         finally:
             with closing(sqlite3.connect(file, timeout=10)) as database, database:
                 database.execute("DELETE FROM models WHERE name = 'many'")
+
+
+def calls(yard: Yard, model: str) -> int:
+    body = {"model": model, "messages": [{"role": "user", "content": "hi"}]}
+    return yard.admin.post("/v1/chat/completions", json=body).status_code
+
+
+def test_a_preset_whose_name_is_offered_is_not_what_requests_for_the_base_model_mean(
+    yard: Yard, upstream: Scripted
+) -> None:
+    """The row that governs the base model is, as for calls, under whatever spelling it is stored."""
+    admin = yard.admin
+    with person(yard, "maker") as maker:
+        make(maker, "late.echo")
+        make(admin, "late.echo:latest", base_model_id=None, name="Governs")
+        made = yard.connect("late", upstream.base_url, prefix_id="late", model_ids=["echo"])
+        try:
+            assert calls(yard, "late.echo") == 200
+            assert read(admin, "late.echo")["id"] == "late.echo:latest"
+            boss = admin.get("/api/v1/auths/").json()["id"]
+            told = admin.get(f"/api/v1/users/{boss}/rights", params={"model": "late.echo"}).json()["model"]
+            assert (told["id"], told["name"]) == ("late.echo", "Governs")
+            changed = admin.post(f"{M}/model/update", json={"id": "late.echo", "name": "Changed"}).json()
+            assert (changed["id"], changed["base_model_id"]) == ("late.echo:latest", None)
+            acted = admin.post(f"{M}/bulk", json={"ids": ["late.echo"], "action": "tag", "tags": ["t"]})
+            assert [result["status"] for result in acted.json()["results"]] == ["updated"]
+            assert read(admin, "late.echo:latest")["meta"]["tags"] == [{"name": "t"}]
+            toggled = admin.post(f"{M}/model/toggle", params={"id": "late.echo", "is_active": False})
+            assert toggled.json()["id"] == "late.echo:latest"
+            assert calls(yard, "late.echo") == 404
+            mine = read(maker, "late.echo")
+            assert (mine["base_model_id"], mine["name"]) == ("echo", "late.echo"), "who wrote it can still look at it"
+            changed = maker.post(f"{M}/model/update", json={"id": "late.echo", "name": "Mine"}).json()
+            assert (changed["id"], changed["base_model_id"]) == ("late.echo", "echo")
+            with person(yard, "plain") as plain:
+                assert plain.get(f"{M}/model", params={"id": "late.echo"}).status_code == 404
+        finally:
+            admin.delete(f"/api/v1/connections/{made['id']}")
+        assert calls(yard, "late.echo") == 200, "once no backend offers the name the preset has it again"
+        assert read(admin, "late.echo")["name"] == "Mine"
+        for client, model_id in ((maker, "late.echo"), (admin, "late.echo:latest")):
+            assert client.post(f"{M}/model/delete", json={"id": model_id}).status_code == 200
+
+
+def test_an_act_on_a_base_model_is_not_done_to_a_preset_of_its_name(yard: Yard, upstream: Scripted) -> None:
+    with person(yard, "maker") as maker:
+        make(maker, "dead.echo")
+        make(maker, "dead.lorem")
+        made = yard.connect("dead", upstream.base_url, prefix_id="dead", model_ids=["echo", "lorem"])
+        try:
+            assert calls(yard, "dead.echo") == 200
+            acted = yard.admin.post(f"{M}/bulk", json={"ids": ["dead.echo"], "action": "disable"})
+            assert [result["status"] for result in acted.json()["results"]] == ["updated"]
+            assert calls(yard, "dead.echo") == 404
+            row = read(yard.admin, "dead.echo")
+            assert (row["base_model_id"], row["is_active"]) == (None, False)
+            assert "dead.echo" in [row["id"] for row in maker.get(f"{M}/deleted").json()["items"]]
+            toggled = yard.admin.post(f"{M}/model/toggle", params={"id": "dead.lorem", "is_active": False})
+            assert toggled.status_code == 404, "a base model without a row"
+            assert read(maker, "dead.lorem")["is_active"] is True
+        finally:
+            yard.admin.delete(f"/api/v1/connections/{made['id']}")
+
+
+def test_a_preset_does_not_answer_for_a_base_model_that_is_switched_off(yard: Yard, upstream: Scripted) -> None:
+    make(yard.admin, "off.echo", params={"system": "of the preset"})
+    make(yard.admin, "off.echo:latest", base_model_id=None)
+    made = yard.connect("off", upstream.base_url, prefix_id="off", model_ids=["echo"])
+    try:
+        assert calls(yard, "off.echo") == 200
+        toggled = yard.admin.post(f"{M}/model/toggle", params={"id": "off.echo:latest", "is_active": False})
+        assert toggled.status_code == 200
+        assert (calls(yard, "off.echo"), calls(yard, "off.echo:latest")) == (404, 404)
+    finally:
+        yard.admin.delete(f"/api/v1/connections/{made['id']}")

@@ -1,6 +1,8 @@
 """Names with `:latest` missing or not: one row governs both, and an inactive one is called by neither."""
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
@@ -97,6 +99,22 @@ def test_what_is_done_to_a_base_model_is_done_to_the_row_that_governs_it(fleet: 
     assert admin.post(f"{path}/bulk", json=gone).json()["results"][0]["status"] == "failed"
     assert admin.post(f"{path}/model/delete", json={"id": "echo:latest"}).status_code == 404
     assert admin.post(f"{path}/model/delete", json={"id": "echo"}).status_code == 200
+
+
+def test_an_act_finds_the_row_that_another_process_has_just_made(fleet: Yard) -> None:
+    """What is published here does not know it yet: a second row would part the base model from its restrictions."""
+    path = "/api/v1/models"
+    row = ("echo", "", "Restricted", "{}", "{}", 0, 1, 1)
+    with closing(sqlite3.connect(fleet.data_dir / "modelyard.db", timeout=10)) as database, database:
+        columns = "id, user_id, name, params, meta, is_active, updated_at, created_at"
+        database.execute(f"INSERT INTO models ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)  # noqa: S608 - constants
+    acted = fleet.admin.post(f"{path}/bulk", json={"ids": ["echo:latest"], "action": "hide"})
+    assert [result["status"] for result in acted.json()["results"]] == ["updated"]
+    read = fleet.admin.get(f"{path}/model", params={"id": "echo:latest"}).json()
+    assert (read["id"], read["is_active"], read["meta"]["hidden"]) == ("echo", False, True)
+    assert status(fleet, "echo") == 404
+    assert fleet.admin.post(f"{path}/model/delete", json={"id": "echo:latest"}).status_code == 404
+    assert fleet.admin.post(f"{path}/model/delete", json={"id": "echo"}).status_code == 200
 
 
 def test_where_both_names_are_offered_each_has_a_row_of_its_own(fleet: Yard, upstream: Scripted) -> None:

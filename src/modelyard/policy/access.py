@@ -1,11 +1,14 @@
 """Who may use which model. Deny by default: every path to `True` is written here."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
+from typing import Protocol, TypeVar
 
 from modelyard.canonical.snapshot import PENDING, Model, Principal, Readers, Snapshot
 
 LATEST = ":latest"
+
+AnyRow = TypeVar("AnyRow", bound="Row")
 
 
 def other_spelling(name: str) -> str:
@@ -15,20 +18,35 @@ def other_spelling(name: str) -> str:
 
 def named(snapshot: Snapshot, name: str) -> Model | None:
     """The model of that name: exact, else with a missing or an extra `:latest` forgiven. An inactive one is none."""
-    found = snapshot.models.get(name)
-    return found if found is not None or name in snapshot.closed else snapshot.models.get(other_spelling(name))
+    return found_as(name, snapshot.models, snapshot.closed.__contains__)
 
 
-def row_ids(name: str, offers: Callable[[str], bool]) -> tuple[str, ...]:
-    """The ids of the catalogue rows that can speak for a name, the first that there is does (`speaks_for`): its own, and
-    that of its other spelling, unless backends offer both names: then each has a row of its own."""
+def found_as(name: str, models: Mapping[str, Model], is_closed: Callable[[str], bool]) -> Model | None:
+    """The one of these models that a name finds: exact, else the other spelling unless the very name is closed."""
+    found = models.get(name)
+    return found if found is not None or is_closed(name) else models.get(other_spelling(name))
+
+
+class Row(Protocol):
+    """A row of the catalogue: a preset, or without `base_model_id` the override of a base model."""
+
+    @property
+    def base_model_id(self) -> str | None: ...
+
+
+def speaking(name: str, rows: Mapping[str, AnyRow], offers: Callable[[str], bool]) -> AnyRow | None:
+    """The row that speaks for a name: its own, else that of its other spelling, unless backends offer both names: then each
+    has a row of its own. `rows` holds by id at least those two that there are; `offers` says which names backends offer.
+
+    A name that is offered is the base model's: a preset that has it from before is not in force, and no other preset speaks
+    for it.
+    """
     other = other_spelling(name)
-    return (name,) if offers(name) and offers(other) else (name, other)
-
-
-def speaks_for(row_id: str, base_model_id: str | None, name: str, offers: Callable[[str], bool]) -> bool:
-    """True when this row, one of `row_ids`, speaks for the name. A preset never does so for a base model's other spelling."""
-    return row_id == name or base_model_id is None or not offers(name)
+    for row_id in (name,) if offers(name) and offers(other) else (name, other):
+        row = rows.get(row_id)
+        if row is not None and (row.base_model_id is None or not (offers(name) or offers(row_id))):
+            return row
+    return None
 
 
 def reads(principal: Principal, readers: Readers, owner_id: str | None) -> bool:

@@ -1,6 +1,7 @@
 """One edit of the catalogue as a person makes it: whose row, whether they may, what follows. Used by all writing routes."""
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -8,8 +9,9 @@ from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from modelyard.canonical.records import GrantRow, ModelRow
-from modelyard.control.catalogue import images, queries, service, sharing
+from modelyard.control.catalogue import finding, images, queries, service, sharing
 from modelyard.control.catalogue.activity import Activity
+from modelyard.control.catalogue.finding import Fetch
 from modelyard.control.catalogue.grants import EVERYONE, MODEL, grants_from_rows, grants_of
 from modelyard.control.catalogue.queries import Stored
 from modelyard.control.catalogue.schemas import Model
@@ -18,7 +20,7 @@ from modelyard.control.context import Context
 from modelyard.control.transaction import Change
 from modelyard.core import ids
 from modelyard.core.errors import Kind, Problem
-from modelyard.policy.access import other_spelling, row_ids, speaks_for
+from modelyard.policy.access import other_spelling
 from modelyard.policy.display_names import shown_name
 from modelyard.policy.permissions import WORKSPACE_MODELS
 
@@ -46,12 +48,6 @@ def rights_given(
     return [grant for grant in rights if grant in both]
 
 
-async def find(context: Context, connection: AsyncConnection, model_id: str) -> Stored | None:
-    """The stored row. Raises Problem for one that a file declares."""
-    check_undeclared(context, model_id)
-    return await queries.stored(connection, model_id)
-
-
 def check_undeclared(context: Context, model_id: str) -> None:
     """Raises Problem for a row that a file declares: CONFLICT, or NOT_FOUND to those who may not see it."""
     who, declared = context.principal, context.control.declared
@@ -67,30 +63,16 @@ def check_undeclared(context: Context, model_id: str) -> None:
 
 
 async def writable(context: Context, connection: AsyncConnection, model_id: str) -> Stored:
-    """The row that speaks for a model (`policy.access.row_ids`), when the caller may change it. One that they may not see is
-    not told apart from none."""
+    """The row that is meant by a name (`finding.meant`), when the caller may change it. One that they may not see is not
+    told apart from none. Raises Problem."""
+    return await _writable(context, model_id, partial(queries.stored_by_id, connection))
+
+
+async def _writable(context: Context, model_id: str, fetch: Fetch) -> Stored:
     sharing.check_unconfined(context.principal)
-
-    async def find_row(row_id: str) -> Stored | None:
-        return await find(context, connection, row_id)
-
-    return check_writable(context, await speaking(context, model_id, find_row))
-
-
-async def speaking(
-    context: Context, model_id: str, find_row: Callable[[str], Awaitable[Stored | None]]
-) -> Stored | None:
-    """The stored row that speaks for a model. `find_row` finds a row by its id, and raises Problem for one that a file
-    declares."""
-    offers = context.control.is_offered
-    declared = {row.id: row.base_model_id for row in context.control.declared.models}
-    for row_id in row_ids(model_id, offers):
-        if row_id in declared and not speaks_for(row_id, declared[row_id], model_id, offers):
-            continue
-        found = await find_row(row_id)
-        if found is not None and speaks_for(row_id, found.row.base_model_id, model_id, offers):
-            return found
-    return None
+    found = await finding.meant(context, model_id, fetch)
+    check_undeclared(context, model_id if found is None else found.row.id)
+    return check_writable(context, found)
 
 
 def check_writable(context: Context, stored: Stored | None) -> Stored:
@@ -141,19 +123,25 @@ class Edit:
 
     async def find(self, model_id: str) -> Stored | None:
         """The stored row. Raises Problem for one that a file declares."""
-        if model_id not in self._loaded:
-            return await find(self.context, self.change.connection, model_id)
         check_undeclared(self.context, model_id)
-        return self._loaded[model_id]
+        return (await self._fetch([model_id]))[model_id]
+
+    async def _fetch(self, model_ids: Collection[str]) -> Mapping[str, Stored | None]:
+        """What was loaded, the others from the database."""
+        if all(model_id in self._loaded for model_id in model_ids):
+            return {model_id: self._loaded[model_id] for model_id in model_ids}
+        return await queries.stored_by_id(self.change.connection, model_ids)
 
     async def speaking(self, model_id: str) -> Stored | None:
-        """The row that speaks for a model (`policy.access.row_ids`). Raises Problem for one that a file declares."""
-        return await speaking(self.context, model_id, self.find)
+        """The row that speaks for a model (`policy.access.speaking`). Raises Problem for one that a file declares."""
+        found = await finding.speaking(self.context, model_id, self._fetch)
+        if found is not None:
+            check_undeclared(self.context, found.row.id)
+        return found
 
     async def writable(self, model_id: str) -> Stored:
-        """The row that speaks for a model, when the caller may change it. Raises Problem."""
-        sharing.check_unconfined(self.context.principal)
-        return check_writable(self.context, await self.speaking(model_id))
+        """The row that is meant by a name (`finding.meant`), when the caller may change it. Raises Problem."""
+        return await _writable(self.context, model_id, self._fetch)
 
     async def removable(self, model_id: str) -> Stored:
         """The row of this very id, when the caller may change it: who repeats a delete must not reach another row."""
@@ -186,8 +174,8 @@ class Edit:
         who, snapshot = self.context.principal, self.context.control.published.snapshot
         if not who.manages or not sharing.is_offered(snapshot, model_id) or self.is_declared(model_id):
             return False
-        # Rows of the other spelling govern it, too.
-        return snapshot.models[model_id].info is None and await self.find(model_id) is None
+        # Rows of the other spelling govern it, too, and another process may have made one just now.
+        return snapshot.models[model_id].info is None and await self.speaking(model_id) is None
 
     async def govern(self, model_id: str) -> None:
         """An empty override of an offered base model, under the name that it is known by."""

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from modelyard.canonical.records import DATABASE, Declared, GroupRow, ModelRow, Offer, UserRow
+from modelyard.canonical.records import DATABASE, Declared, GroupRow, Offer, UserRow
 from modelyard.canonical.snapshot import Principal
 from modelyard.control.settings.table import PERMISSIONS
 from modelyard.control.snapshot.models import PRIVATE, compile_access, compile_base, compile_preset, without
@@ -12,7 +12,7 @@ from modelyard.control.snapshot.offered import Offered, offered_by
 from modelyard.control.snapshot.pace import Pace
 from modelyard.control.snapshot.people import compile_credential, compile_principal
 from modelyard.control.snapshot.picture import STORED_CREDENTIALS, Facts, Picture, Position, blank, kept
-from modelyard.policy.access import LATEST, other_spelling, row_ids
+from modelyard.policy.access import LATEST, other_spelling, speaking
 from modelyard.policy.permissions import defaults
 
 
@@ -225,8 +225,8 @@ async def _compile_bases(draft: Picture, before: Picture, names: Iterable[str], 
     is_longer = False
     for name in names:
         presets.add(name)
-        base, override = offered.get(name), _override_of(draft, name)
-        known = draft.bases.get(name)
+        base, known = offered.get(name), draft.bases.get(name)
+        override = None if base is None else speaking(name, draft.rows, offered.__contains__)
         now = None
         if base is not None and (override is None or override.is_active):
             access = PRIVATE if override is None else draft.access.get(override.id, PRIVATE)
@@ -246,27 +246,19 @@ async def _compile_bases(draft: Picture, before: Picture, names: Iterable[str], 
     return presets
 
 
-def _override_of(draft: Picture, name: str) -> ModelRow | None:
-    """The row that governs a base model: the one of its very name, else that of its other spelling when none is offered so."""
-    for row in map(draft.rows.get, row_ids(name, draft.offered.models.__contains__)):
-        if row is not None and row.base_model_id is None:
-            return row
-    return None
-
-
 async def _compile_presets(
     draft: Picture, before: Picture, names: Iterable[str], renewed: Collection[str], rules: Rules, pace: Pace
 ) -> None:
     """Those of these names that are presets. The row or the access of those in `renewed` is another than before.
 
     Only a base model is stood on: a preset over a preset would lead past who may use the lower one. And a base model
-    keeps its name against a preset.
+    keeps its name against a preset, also while it is switched off.
     """
     is_unordered = False
     for name in names:
         row, known = draft.rows.get(name), draft.presets.get(name)
         was_at = None if known is None else rules.position_of(name, known.created)
-        if row is None or row.base_model_id is None or not row.is_active or name in draft.bases:
+        if row is None or row.base_model_id is None or not row.is_active or name in draft.offered.models:
             draft.presets.pop(name, None)
             is_at = None
         else:
