@@ -1,4 +1,5 @@
 import asyncio
+import itertools
 from typing import Any
 
 import msgspec
@@ -13,7 +14,7 @@ from modelyard.control.snapshot.patching import Rules, lay
 from modelyard.control.snapshot.picture import Facts, Index, Picture, key_of
 from modelyard.core.errors import Problem
 from modelyard.gateway.gate import authenticate
-from modelyard.policy.access import may_use
+from modelyard.policy.access import may_use, named, speaking
 
 
 def connection(name: str = "a", **more: Any) -> ConnectionRow:
@@ -175,6 +176,36 @@ def test_a_preset_stands_on_a_base_by_its_other_spelling() -> None:
     models = compiled([row("p", "m:latest"), row("q", "n")], [], "m", "n:latest")
     assert models["p"].base is models["m"]
     assert models["q"].base is models["n:latest"]
+
+
+SPELLINGS = ("m", "m:latest")
+
+
+@pytest.mark.parametrize("offered", [(), ("m",), ("m:latest",), SPELLINGS])
+def test_the_row_that_speaks_for_a_name_is_the_one_that_calls_of_it_follow(offered: tuple[str, ...]) -> None:
+    """Whatever rows there are: none, a preset or an override under each spelling, each switched off or not."""
+    kinds = [None, *((base, is_active) for base in (None, "n") for is_active in (True, False))]
+    for found in itertools.product(kinds, repeat=2):
+        pairs = [(name, kind) for name, kind in zip(SPELLINGS, found, strict=True) if kind is not None]
+        rows = {name: row(name, base, is_active=is_active) for name, (base, is_active) in pairs}
+        if len(rows) == 2 and any(one.base_model_id is None and name not in offered for name, one in rows.items()):
+            continue  # an override of nothing beside a row that is in force: it is found by its id, calls pass it over
+        made = picture(list(rows.values()), [], (*offered, "n"))
+        closed = frozenset(name for name, one in rows.items() if not one.is_active)
+        snapshot = Snapshot(version=1, credentials={}, models=made.models, connections={}, closed=closed)
+        for name in SPELLINGS:
+            called, speaks = named(snapshot, name), speaking(name, rows, made.offered.models.__contains__)
+            is_base = any(one in offered for one in SPELLINGS)
+            case = (name, offered, pairs)
+            if speaks is None:
+                assert (called is not None) == is_base, case
+                assert called is None or (called.base, called.info) == (None, None), case
+            elif not speaks.is_active or (speaks.base_model_id is None and not is_base):
+                assert called is None, case
+            else:
+                assert called is not None, case
+                assert called.info is not None, case
+                assert called.info["id"] == speaks.id, case
 
 
 def test_what_people_are_shown_of_a_row_is_without_parameters_and_images() -> None:
