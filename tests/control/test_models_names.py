@@ -184,3 +184,40 @@ def test_a_preset_does_not_answer_for_a_base_model_that_is_switched_off(yard: Ya
         assert (calls(yard, "off.echo"), calls(yard, "off.echo:latest")) == (404, 404)
     finally:
         yard.admin.delete(f"/api/v1/connections/{made['id']}")
+
+
+def test_nothing_stands_on_the_other_spelling_of_a_base_model_that_is_switched_off(
+    yard: Yard, upstream: Scripted
+) -> None:
+    plain = yard.connect("two", upstream.base_url, prefix_id="two", model_ids=["echo"])
+    tagged = yard.connect(
+        "two tagged", upstream.root, "ollama", prefix_id="two", model_ids=["echo:latest"], loads=False
+    )
+    try:
+        make(yard.admin, "two.echo", base_model_id=None, access_control=None)
+        make(yard.admin, "two.echo:latest", base_model_id=None, access_control=None)
+        with person(yard, "maker") as maker:
+            make(maker, "upon-two", base_model_id="two.echo")
+            assert calls(yard, "upon-two") == 200
+            yard.admin.post(f"{M}/model/toggle", params={"id": "two.echo", "is_active": False})
+            assert (calls(yard, "two.echo"), calls(yard, "two.echo:latest")) == (404, 200)
+            assert calls(yard, "upon-two") != 200
+            listed = maker.get(f"{M}/list", params={"query": "upon-two"}).json()["items"]
+            assert [(row["id"], row["base_offered"]) for row in listed] == [("upon-two", False)]
+            refused = maker.post(f"{M}/create", json=preset("upon-two-too", base_model_id="two.echo"))
+            assert refused.status_code == 403, refused.text
+            yard.admin.post(f"{M}/model/toggle", params={"id": "two.echo", "is_active": True})
+            assert calls(yard, "upon-two") == 200
+    finally:
+        for made in (plain, tagged):
+            yard.admin.delete(f"/api/v1/connections/{made['id']}")
+
+
+def test_a_preset_does_not_take_the_name_of_a_base_model_that_is_switched_off(yard: Yard, upstream: Scripted) -> None:
+    made = yard.connect("held", upstream.base_url, prefix_id="held", model_ids=["echo"])
+    try:
+        make(yard.admin, "held.echo:latest", base_model_id=None, is_active=False)
+        refused = yard.admin.post(f"{M}/create", json=preset("held.echo"))
+        assert (refused.status_code, "base model" in refused.text) == (409, True)
+    finally:
+        yard.admin.delete(f"/api/v1/connections/{made['id']}")

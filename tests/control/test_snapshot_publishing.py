@@ -525,6 +525,19 @@ async def test_a_model_that_did_not_change_stays_the_same_object_even_when_every
 # --- changes at the same time, faults, other processes --------------------------------------------------------------
 
 
+async def test_a_base_model_that_is_switched_off_takes_what_stands_on_it_along(world: World) -> None:
+    """Also where nobody offers it by this name any more, so that no model but those presets is another than before."""
+    await world.offer("file-c", "n:latest")
+    await world.put_models({"id": "n"}, {"id": "n:latest"}, {"id": "p0", "base_model_id": "n"})
+    assert world.snapshot.models["p0"].base is world.snapshot.models["n:latest"]
+    await world.put_models({"id": "n", "is_active": False})
+    assert world.snapshot.models["p0"].base is None
+    await world.check()
+    await world.put_models({"id": "n"})
+    assert world.snapshot.models["p0"].base is world.snapshot.models["n:latest"]
+    await world.check()
+
+
 async def test_changes_at_the_same_time_are_all_served_and_versions_never_go_back(world: World) -> None:
     async def put(name: str) -> None:
         await world.put_models({"id": name, "base_model_id": "a"})

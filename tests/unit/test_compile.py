@@ -178,6 +178,17 @@ def test_a_preset_stands_on_a_base_by_its_other_spelling() -> None:
     assert models["q"].base is models["n:latest"]
 
 
+def test_a_preset_does_not_move_to_the_other_spelling_of_a_base_that_is_switched_off() -> None:
+    preset, off, on = row("p", "m"), row("m", is_active=False), row("m:latest")
+    both = compiled([preset, off, on], [], "m", "m:latest")
+    assert (list(both), both["p"].base) == (["m:latest", "p"], None)
+    alone = compiled([preset, off, on], [], "m:latest")
+    assert alone["p"].base is None, "calls of that name are refused, too"
+    assert compiled([preset, on], [], "m:latest")["p"].base is not None
+    theirs = compiled([preset, row("m", "n", is_active=False), on], [], "m:latest", "n")
+    assert theirs["p"].base is theirs["m:latest"], "a preset of the name is no base model that could be switched off"
+
+
 SPELLINGS = ("m", "m:latest")
 
 

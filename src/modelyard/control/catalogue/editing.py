@@ -208,8 +208,7 @@ class Edit:
     async def create(self, form: Mapping[str, Any]) -> Stored:
         """Add a row of the caller's; the permission to do so is the route's to ask. Raises Problem."""
         principal = self.context.principal
-        snapshot = self.context.control.published.snapshot
-        sharing.check_base(principal, form["id"], form.get("base_model_id"), snapshot, is_new=True)
+        self._check_base(form["id"], form.get("base_model_id"), is_new=True)
         if form.get("base_model_id") is None:
             await self.make_way(form["id"])
         await self.free(form["id"])
@@ -256,9 +255,13 @@ class Edit:
         """Raises Problem unless the row stands on this base already or the caller may put it there."""
         old = stored.row.base_model_id
         if base_model_id != old:
-            snapshot = self.context.control.published.snapshot
             # An override that becomes a preset would take the name of its base model.
-            sharing.check_base(self.context.principal, stored.row.id, base_model_id, snapshot, is_new=old is None)
+            self._check_base(stored.row.id, base_model_id, is_new=old is None)
+
+    def _check_base(self, model_id: str, base_model_id: str | None, *, is_new: bool) -> None:
+        control = self.context.control
+        snapshot, offers = control.published.snapshot, control.is_offered
+        sharing.check_base(self.context.principal, model_id, base_model_id, snapshot, offers, is_new=is_new)
 
     async def set_active(self, stored: Stored, active: bool) -> Stored:
         """Activate or deactivate a row."""

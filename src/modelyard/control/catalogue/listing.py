@@ -14,7 +14,6 @@ from modelyard.control.catalogue.listing_query import CREATED, SHARED, Limits, W
 from modelyard.control.catalogue.schemas import Counts, Models, OwnedModel, Owner
 from modelyard.control.catalogue.shown import Granted, declared_grants, declared_rights, granted_from, shown
 from modelyard.control.context import Context
-from modelyard.policy.access import other_spelling
 
 _KEYS = {
     "name": lambda entry: sort_name(entry.row.name),
@@ -112,9 +111,7 @@ def _owned(
     model = shown(row, granted, write_access=write_access, image="" if has_image else None, listed=True)
     if isinstance(owner, UserRow):
         owner = Owner(id=owner.id, name=owner.name, role=owner.role, email=owner.email)
-    snapshot = context.control.published.snapshot
-    base = row.base_model_id or row.id
-    offered = sharing.is_offered(snapshot, base) or sharing.is_offered(snapshot, other_spelling(base))
+    offered = sharing.base_named(context.control.published.snapshot, row.base_model_id or row.id) is not None
     return OwnedModel.model_construct(**dict(model), user=owner, base_offered=offered)
 
 

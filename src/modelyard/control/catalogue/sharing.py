@@ -5,13 +5,12 @@ does not publish, and a group is named by its members or when it is open for sha
 """
 
 from collections.abc import Callable, Collection, Iterable
-from functools import partial
 
 from modelyard.canonical.records import GrantRow, ModelRow
-from modelyard.canonical.snapshot import Principal, Snapshot
+from modelyard.canonical.snapshot import Model, Principal, Snapshot
 from modelyard.control.catalogue.grants import EVERYONE, WRITE
 from modelyard.core.errors import Kind, Problem
-from modelyard.policy.access import may_use, other_spelling
+from modelyard.policy.access import may_use, named, other_spelling
 from modelyard.policy.permissions import GRANT_TO_GROUPS, GRANT_TO_USERS, SHARE_MODELS, SHARE_MODELS_WITH_ALL
 
 
@@ -70,9 +69,15 @@ def may_read(principal: Principal, row: ModelRow, rights: Collection[GrantRow], 
 
 
 def check_base(
-    principal: Principal, model_id: str, base_model_id: str | None, snapshot: Snapshot, *, is_new: bool
+    principal: Principal,
+    model_id: str,
+    base_model_id: str | None,
+    snapshot: Snapshot,
+    offers: Callable[[str], bool],
+    *,
+    is_new: bool,
 ) -> None:
-    """Raises Problem unless the caller may have a row of this id over this base.
+    """Raises Problem unless the caller may have a row of this id over this base. `offers` says which names backends offer.
 
     Overrides of base models are administrators'; a preset stands on a base that its maker may use, and never takes the
     name of a base model.
@@ -86,15 +91,15 @@ def check_base(
             )
         return
     if not principal.manages:
-        base = snapshot.models.get(base_model_id) or snapshot.models.get(other_spelling(base_model_id))
-        if base is None or base.base is not None or not may_use(principal, base, snapshot):
+        base = base_named(snapshot, base_model_id)
+        if base is None or not may_use(principal, base, snapshot):
             raise Problem(
                 Kind.FORBIDDEN,
                 f"The base model {base_model_id!r} does not exist or you have no access to it.",
                 param="base_model_id",
             )
     if is_new:
-        check_name(model_id, partial(is_offered, snapshot))
+        check_name(model_id, offers)
 
 
 def check_name(model_id: str, offers: Callable[[str], bool]) -> None:
@@ -109,8 +114,17 @@ def check_name(model_id: str, offers: Callable[[str], bool]) -> None:
 
 
 def is_offered(snapshot: Snapshot, model_id: str) -> bool:
-    """True when a backend offers a base model of exactly this name."""
-    model = snapshot.models.get(model_id)
+    """True when a backend offers a base model of exactly this name, and nobody has switched it off."""
+    return _is_base(snapshot.models.get(model_id))
+
+
+def base_named(snapshot: Snapshot, name: str) -> Model | None:
+    """The base model that a preset on this name stands on, None when it is gone or switched off."""
+    found = named(snapshot, name)
+    return found if _is_base(found) else None
+
+
+def _is_base(model: Model | None) -> bool:
     return model is not None and model.base is None and bool(model.targets)
 
 

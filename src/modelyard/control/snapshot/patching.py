@@ -12,7 +12,7 @@ from modelyard.control.snapshot.offered import Offered, offered_by
 from modelyard.control.snapshot.pace import Pace
 from modelyard.control.snapshot.people import compile_credential, compile_principal
 from modelyard.control.snapshot.picture import STORED_CREDENTIALS, Facts, Picture, Position, blank, kept
-from modelyard.policy.access import LATEST, other_spelling, speaking
+from modelyard.policy.access import LATEST, found_as, other_spelling, speaking
 from modelyard.policy.permissions import defaults
 
 
@@ -172,7 +172,7 @@ async def _lay_models(
         names.update(draft.offered.models, draft.rows)
     else:
         names.update([other_spelling(name) for name in names])  # a row governs its `:latest` too
-    presets = await _compile_bases(draft, before, names, rules, pace)
+    presets = await _compile_bases(draft, before, names, renewed, rules, pace)
     for owner_id in moved:
         presets.update(draft.owned.of(owner_id))
     await _compile_presets(draft, before, presets, renewed, rules, pace)
@@ -217,9 +217,11 @@ async def _other_base_models(before: Offered, after: Offered, pace: Pace) -> set
     return names
 
 
-async def _compile_bases(draft: Picture, before: Picture, names: Iterable[str], rules: Rules, pace: Pace) -> set[str]:
-    """Those of these names that are base models. Returns the presets for which that may make a difference: what stands
-    on one or has the name of one."""
+async def _compile_bases(
+    draft: Picture, before: Picture, names: Iterable[str], renewed: Collection[str], rules: Rules, pace: Pace
+) -> set[str]:
+    """Those of these names that are base models. Returns the presets for which that, or a row in `renewed`, may make a
+    difference: what stands on one or has the name of one."""
     offered = draft.offered.models
     presets: set[str] = set()
     is_longer = False
@@ -235,7 +237,7 @@ async def _compile_bases(draft: Picture, before: Picture, names: Iterable[str], 
             is_longer = is_longer or known is None
         elif known is not None:
             draft.bases.pop(name, None)
-        if now is not known:
+        if now is not known or name in renewed:
             for spelling in (name, name.removesuffix(LATEST), name + LATEST):
                 presets.update(draft.presets_on.of(spelling))
         if pace.is_due:
@@ -255,6 +257,12 @@ async def _compile_presets(
     keeps its name against a preset, also while it is switched off.
     """
     is_unordered = False
+
+    def is_closed(name: str) -> bool:
+        """True for the name of a base model that is switched off: calls of it do not reach its other spelling, either."""
+        row = draft.rows.get(name)
+        return row is not None and row.base_model_id is None and not row.is_active
+
     for name in names:
         row, known = draft.rows.get(name), draft.presets.get(name)
         was_at = None if known is None else rules.position_of(name, known.created)
@@ -262,7 +270,7 @@ async def _compile_presets(
             draft.presets.pop(name, None)
             is_at = None
         else:
-            base = draft.bases.get(row.base_model_id) or draft.bases.get(other_spelling(row.base_model_id))
+            base = found_as(row.base_model_id, draft.bases, is_closed)
             owner = None if row.user_id is None else draft.principals.get(row.user_id)
             now = compile_preset(
                 row,
