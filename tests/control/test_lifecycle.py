@@ -295,6 +295,50 @@ def test_a_base_that_is_switched_off_itself_is_not_loaded_for_its_presets(shared
     assert set(ollama.memory) == {"qwen:4b"}
 
 
+def test_where_both_spellings_are_offered_each_is_in_use_for_itself(shared):
+    with serving(Server("twin", "twin:latest")) as router:
+        connection, prefix = connect(shared, router, flavour="llama.cpp")
+        preset(shared, None, f"{prefix}twin:latest", is_active=False)
+        preset(shared, f"{prefix}twin", f"{prefix}on-twin")
+        assert settled(shared, connection, 1) == [("load", "loaded")]
+        assert router.memory == {"twin": "loaded"}
+        toggle(shared, f"{prefix}twin:latest", True)
+        assert settled(shared, connection, 2)[1] == ("load", "loaded")
+        toggle(shared, f"{prefix}twin:latest", False)
+        assert settled(shared, connection, 3)[2] == ("unload", "unloaded")
+        assert router.memory == {"twin": "loaded"}, "the preset on the other one keeps no more than that"
+
+
+def test_a_preset_whose_name_is_offered_has_no_use_of_its_base(shared, ollama):
+    connection, prefix = connect(shared, ollama)
+    preset(shared, f"{prefix}llama:8b", f"{prefix}late", is_active=False)
+    with serving(Server("late")) as other:
+        late = shared.connect(f"{connection['name']} late", other.url, "ollama", prefix_id=prefix[:-1])
+        other.memory["late"] = ollama.memory["llama:8b"] = "loaded"
+        answer = shared.admin.post("/api/models/unload", json={"model": f"{prefix}late"})
+        assert answer.status_code == 200, answer.text
+        assert (other.memory, ollama.memory) == ({}, {"llama:8b": "loaded"}), "the name is the base model's"
+        ollama.memory.clear()
+        rows = {
+            "models": [{"id": f"{prefix}late", "name": "late", "base_model_id": f"{prefix}llama:8b", "is_active": True}]
+        }
+        assert shared.admin.post("/api/v1/models/import", json=rows).json()["results"][0]["status"] == "updated"
+        preset(shared, f"{prefix}qwen:4b", f"{prefix}marker")  # what was toggled before it is done when this is
+        assert settled(shared, connection, 1) == [("load", "loaded")]
+        assert set(ollama.memory) == {"qwen:4b"}
+        shared.admin.delete(f"/api/v1/connections/{late['id']}")
+
+
+def test_a_declared_preset_does_not_stand_before_one_of_the_very_name(ollama, data_dir, tmp_path):
+    file = tmp_path / "yard.yaml"
+    file.write_text('models: [{id: "mine:latest", base_model_id: "llama:8b"}]')
+    with run_yard(data_dir, {"OLLAMA_BASE_URL": ollama.url}, ("--config", str(file))) as yard:
+        preset(yard, "qwen:4b", "mine", is_active=False)
+        for name, base in (("mine", "qwen:4b"), ("mine:latest", "llama:8b")):
+            job = yard.admin.post("/api/models/load", json={"model": name})
+            assert (job.status_code, job.json().get("model_id")) == (202, base), job.text
+
+
 def test_a_model_that_only_embeds_is_loaded_by_an_embedding(shared, ollama):
     ollama.only_embeds = {"nomic:latest"}
     connection, prefix = connect(shared, ollama)

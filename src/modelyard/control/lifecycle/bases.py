@@ -1,14 +1,16 @@
 """Base models: which of them are in use, and where they can be loaded and unloaded."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from itertools import chain
 
 from modelyard.canonical.records import ConnectionRow, ModelRow
 from modelyard.control.lifecycle import backends, queries
 from modelyard.control.lifecycle.backends import Place
+from modelyard.control.lifecycle.queries import Standing
 from modelyard.control.snapshot.compile import BaseModel
 from modelyard.core.errors import Kind, Problem
 from modelyard.db.engine import Database
-from modelyard.policy.access import other_spelling
+from modelyard.policy.access import other_spelling, speaking
 
 
 class Bases:
@@ -28,20 +30,32 @@ class Bases:
 
     async def in_use(self, names: Collection[str]) -> set[str]:
         """Those of these base models that an active row uses. One whose own row is inactive is used by nobody."""
-        spelled = {spelling: name for name in names for spelling in (other_spelling(name), name)}
         async with self._database.read() as connection:
-            stored = await queries.standing_on(connection, spelled)
-        fixed = {row.id for row in self._declared}
-        rows = [(row.id, row.base_model_id, row.is_active) for row in self._declared]
-        rows += [row for row in stored if row[0] not in fixed]
-        used, hidden = set(), set()
-        for row_id, base, is_active in rows:
-            name = spelled.get(base or row_id)
-            if name is not None and is_active:
+            stored = await queries.standing_on(connection, {*names, *map(other_spelling, names)})
+        rows = self._in_force(stored)
+        offers = self._base_models().__contains__
+        overrides = {row_id: row for row_id, row in rows.items() if row.base_model_id is None}
+        closed = {row_id for row_id, row in overrides.items() if not row.is_active}
+        # A preset has no use of a base model while its own name is one, or while that of its base is switched off.
+        stood_on = {
+            self.offered_name(row.base_model_id)
+            for row in rows.values()
+            if row.base_model_id is not None
+            and row.is_active
+            and not offers(row.id)
+            and row.base_model_id not in closed
+        }
+        used = set()
+        for name in names:
+            override = speaking(name, overrides, offers)
+            if override.is_active if override is not None else name in stood_on:
                 used.add(name)
-            elif name is not None and base is None:
-                hidden.add(name)
-        return used - hidden
+        return used
+
+    def _in_force(self, stored: Iterable[Standing]) -> dict[str, Standing]:
+        """These rows and those of the file by id. What the file declares stands, whatever is stored under its id."""
+        declared = (Standing(row.id, row.base_model_id, row.is_active) for row in self._declared)
+        return {row.id: row for row in chain(stored, declared)}
 
     def able(self) -> dict[str, ConnectionRow]:
         """The connections whose backends load and unload, by id."""
@@ -63,13 +77,10 @@ class Bases:
 
     async def base_of(self, model: str) -> str:
         """The base model that a name stands for: a preset's base, or itself. Raises Problem MODEL_NOT_FOUND."""
-        names = (model, other_spelling(model))
-        declared = {row.id: (row.id, row.base_model_id) for row in self._declared}
-        found = next((declared[name] for name in names if name in declared), None)
-        if found is None:
-            async with self._database.read() as connection:
-                found = await queries.base_of(connection, names)
-        base = (found[1] or found[0]) if found is not None else model
+        async with self._database.read() as connection:
+            stored = await queries.of_names(connection, (model, other_spelling(model)))
+        found = speaking(model, self._in_force(stored), self._base_models().__contains__)
+        base = model if found is None else found.base_model_id or found.id
         known = self.offered_name(base)
         if known is not None:
             return known

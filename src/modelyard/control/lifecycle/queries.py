@@ -1,7 +1,7 @@
 """Jobs as they are kept, and which base models are in use."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Select, and_, delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -93,21 +93,30 @@ async def _rows(connection: AsyncConnection, query: Select[Any]) -> list[dict[st
     ]
 
 
-async def standing_on(connection: AsyncConnection, names: Collection[str]) -> list[tuple[str, str | None, bool]]:
-    """(id, base model, is active) of the stored rows that override one of these base models or stand on it."""
+class Standing(NamedTuple):
+    """What of a row of the catalogue says which base model it is about."""
+
+    id: str
+    base_model_id: str | None
+    is_active: bool
+
+
+_STANDING = select(models.c.id, models.c.base_model_id, models.c.is_active)
+
+
+async def standing_on(connection: AsyncConnection, names: Collection[str]) -> list[Standing]:
+    """The stored rows that override one of these base models or stand on it."""
     wanted = sorted(names)
-    found: list[tuple[str, str | None, bool]] = []
+    found: list[Standing] = []
     for start in range(0, len(wanted), _AT_ONCE):
         part = wanted[start : start + _AT_ONCE]
-        query = select(models.c.id, models.c.base_model_id, models.c.is_active).where(
+        query = _STANDING.where(
             or_(models.c.base_model_id.in_(part), and_(models.c.base_model_id.is_(None), models.c.id.in_(part)))
         )
-        found += [(row[0], row[1], row[2]) for row in await connection.execute(query)]
+        found += [Standing(*row) for row in await connection.execute(query)]
     return found
 
 
-async def base_of(connection: AsyncConnection, names: Sequence[str]) -> tuple[str, str | None] | None:
-    """(id, base model) of the first of these ids that has a stored row."""
-    query = select(models.c.id, models.c.base_model_id).where(models.c.id.in_(names))
-    found = {row[0]: row[1] for row in await connection.execute(query)}
-    return next(((name, found[name]) for name in names if name in found), None)
+async def of_names(connection: AsyncConnection, names: Collection[str]) -> list[Standing]:
+    """The stored rows with these ids."""
+    return [Standing(*row) for row in await connection.execute(_STANDING.where(models.c.id.in_(names)))]
