@@ -1,5 +1,6 @@
 """What an arena entry draws from, for whom, and how likely each is."""
 
+import asyncio
 import random
 from collections import Counter
 from collections.abc import Sequence
@@ -8,7 +9,9 @@ from typing import Any
 import pytest
 
 from modelyard.canonical.snapshot import Arena, Model, Readers
+from modelyard.control.people.reasons import number_behind
 from modelyard.control.settings import table
+from modelyard.control.snapshot import pace
 from modelyard.control.snapshot.arena import compile_arena, in_force
 from modelyard.core.errors import Kind, Problem
 from modelyard.gateway.gate import authorise, chosen, find
@@ -135,3 +138,24 @@ def test_a_model_keeps_its_name_and_without_models_there_is_no_arena() -> None:
     arena = {"a": entry(), "off": entry(), "arena": entry()}
     assert list(in_force(arena, {"a"}, {"a"}, {"off"})) == ["arena"]
     assert in_force(arena, {}, {}, {}) == {}
+
+
+async def test_counting_what_is_open_behind_an_entry_gives_the_loop_back_after_each_slice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Behind an entry there may be all models, and whoever may call it may ask."""
+    monkeypatch.setattr(pace, "SLICE_SECONDS", 0.0)
+    picture = snapshot(A, *(model(f"closed {number}") for number in range(300)), B)
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    beside = asyncio.create_task(others())
+    assert await number_behind(principal(), entry(), picture) == 2
+    beside.cancel()
+    assert turns > 300, "a turn for each model, when a slice is no time at all"
+    assert await number_behind(principal(), entry("a", "a:latest", "gone"), picture) == 1, "by whatever names"

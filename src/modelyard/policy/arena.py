@@ -1,6 +1,6 @@
 """Which model answers a call of an arena entry: drawn from those behind the entry that the caller may use."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from modelyard.canonical.snapshot import Arena, Model, Principal, Snapshot
@@ -47,10 +47,11 @@ def drawn(
     return _one_of(left, lot) if left else None
 
 
-def open_behind(principal: Principal, entry: Arena, snapshot: Snapshot) -> int:
-    """How many of the models behind the entry the caller may use. The entry itself opens none of them."""
+def open_behind(principal: Principal, entry: Arena, snapshot: Snapshot) -> Iterator[Model | None]:
+    """For each name behind the entry the model that the caller may use by it, one perhaps by two names. The entry itself
+    opens none of them. They may be all models that there are: take them in slices."""
     names, answering = _behind(principal, entry, snapshot)
-    return len({model.id for name in names if (model := answering(name)) is not None})
+    return map(answering, names)
 
 
 def _behind(

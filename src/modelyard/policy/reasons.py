@@ -7,7 +7,6 @@ from typing import Literal
 
 from modelyard.canonical.snapshot import PENDING, Arena, Model, Principal, Readers, Snapshot
 from modelyard.policy.access import may_use, reads
-from modelyard.policy.arena import open_behind
 from modelyard.policy.permissions import granted
 
 Kind = Literal[
@@ -68,12 +67,11 @@ def why_uses(principal: Principal, model: Model, snapshot: Snapshot) -> Decision
     return Decision(may_use(principal, model, snapshot), reasons)
 
 
-def why_draws(principal: Principal, entry: Arena, snapshot: Snapshot) -> tuple[Decision, int]:
-    """About calling an arena entry, and how many of the models behind it answer this principal. Reasons are those of the
-    entry itself: it opens none of its models, so nobody calls it who may use none of them."""
+def why_draws(principal: Principal, entry: Arena, snapshot: Snapshot, behind: int) -> Decision:
+    """About calling an arena entry behind which so many models are open to this principal (`arena.open_behind`). Reasons are
+    those of the entry itself: it opens none of its models, so nobody calls it who may use none of them."""
     decision = why_uses(principal, entry.model, snapshot)
-    behind = open_behind(principal, entry, snapshot)
-    return replace(decision, allowed=decision.allowed and behind > 0), behind
+    return replace(decision, allowed=decision.allowed and behind > 0)
 
 
 def why_base(principal: Principal, model: Model, snapshot: Snapshot) -> Decision | None:

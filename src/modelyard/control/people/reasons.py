@@ -4,17 +4,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 
 from modelyard.canonical.records import GrantRow, GroupRow, ModelRow, UserRow
-from modelyard.canonical.snapshot import PENDING, USER, Arena, Principal
+from modelyard.canonical.snapshot import PENDING, USER, Arena, Principal, Snapshot
 from modelyard.control.catalogue import reading, sharing
 from modelyard.control.catalogue.grants import EVERYONE
 from modelyard.control.context import Context
 from modelyard.control.groups import queries as group_queries
 from modelyard.control.people.schemas import ModelRights, PermissionRights, RightDecision, Rights, RightsGroup
 from modelyard.control.settings import table
+from modelyard.control.snapshot.pace import Pace
 from modelyard.control.snapshot.people import compile_principal
 from modelyard.core.errors import Kind, Problem
 from modelyard.policy.access import may_use, named
-from modelyard.policy.arena import entry_named
+from modelyard.policy.arena import entry_named, open_behind
 from modelyard.policy.permissions import PERMISSIONS, defaults
 from modelyard.policy.reasons import WAITING, Decision, Reason, why_base, why_draws, why_permitted, why_uses
 
@@ -45,7 +46,7 @@ async def _model(context: Context, principal: Principal, model_id: str) -> Model
     snapshot = context.control.published.snapshot
     entry = entry_named(snapshot, model_id)
     if entry is not None:
-        return _entry(context, principal, entry)
+        return await _entry(context, principal, entry)
     row, rights = await reading.unguarded(context, model_id)
     model = named(snapshot, model_id)
     use = Decision(allowed=False) if model is None else why_uses(principal, model, snapshot)
@@ -68,12 +69,13 @@ async def _model(context: Context, principal: Principal, model_id: str) -> Model
     )
 
 
-def _entry(context: Context, principal: Principal, entry: Arena) -> ModelRights:
+async def _entry(context: Context, principal: Principal, entry: Arena) -> ModelRights:
     """About an entry of the arena. It stands in the settings, which are the administrators'."""
     snapshot = context.control.published.snapshot
-    use, behind = why_draws(principal, entry, snapshot)
     if not (context.principal.manages or may_use(principal, entry.model, snapshot)):
         raise _unknown()
+    behind = await number_behind(principal, entry, snapshot)
+    use = why_draws(principal, entry, snapshot, behind)
     return ModelRights(
         id=entry.model.id,
         name=entry.model.name,
@@ -83,6 +85,18 @@ def _entry(context: Context, principal: Principal, entry: Arena) -> ModelRights:
         behind=behind,
         write=_shown(_why_writes(principal, None, [])),
     )
+
+
+async def number_behind(principal: Principal, entry: Arena, snapshot: Snapshot) -> int:
+    """How many of the models behind an entry somebody may use."""
+    found: set[str] = set()
+    pace = Pace()
+    for model in open_behind(principal, entry, snapshot):
+        if model is not None:
+            found.add(model.id)
+        if pace.is_due:
+            await pace.rest()
+    return len(found)
 
 
 def _unknown() -> Problem:
