@@ -136,6 +136,8 @@ def test_a_preset_whose_name_is_offered_is_not_what_requests_for_the_base_model_
             acted = admin.post(f"{M}/bulk", json={"ids": ["late.echo"], "action": "tag", "tags": ["t"]})
             assert [result["status"] for result in acted.json()["results"]] == ["updated"]
             assert read(admin, "late.echo:latest")["meta"]["tags"] == [{"name": "t"}]
+            shared = admin.post(f"{M}/model/access/update", json={"id": "late.echo", "access_control": {}})
+            assert shared.json()["id"] == "late.echo:latest"
             toggled = admin.post(f"{M}/model/toggle", params={"id": "late.echo", "is_active": False})
             assert toggled.json()["id"] == "late.echo:latest"
             assert calls(yard, "late.echo") == 404

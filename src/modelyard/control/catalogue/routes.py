@@ -102,7 +102,6 @@ async def update_access(form: Access, context: Caller) -> Model:
     if rights is None:
         raise Problem(Kind.MALFORMED, "Send access_grants or access_control.", param="access_grants")
     async with editing(context) as edit:
-        await edit.make_way(form.id)
         if context.principal.manages and await edit.speaking(form.id) is None:
             changed = await edit.create({"id": form.id, "name": form.name or form.id, **given})
         else:
