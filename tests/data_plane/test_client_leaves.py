@@ -8,9 +8,8 @@ import openai
 import pytest
 
 from tests.data_plane.people import CHAT, chat, new_key, settled, until
+from tests.servers import PATIENCE
 from tests.yard import ADMIN_KEY
-
-GONE = 5.0
 
 
 @pytest.fixture
@@ -20,7 +19,7 @@ def key(yard, upstream):
 
 
 def assert_it_left(yard, upstream, key, model, stream, output=0):
-    assert until(lambda: upstream.state()["client_left"].get(model) == 1, GONE), upstream.state()
+    assert until(lambda: upstream.state()["client_left"].get(model) == 1), upstream.state()
     (call,) = settled(yard, key["id"], linger=0.4)
     assert call["status"] == "left"
     assert call["model"] == model
@@ -66,7 +65,7 @@ def test_in_the_middle_of_a_whole_answer(yard, upstream, key, model):
 
 
 def test_a_caller_who_hangs_up_while_sending_costs_nothing(yard, upstream, key):
-    with socket.create_connection(("127.0.0.1", int(yard.url.rsplit(":", 1)[1])), timeout=5) as connection:
+    with socket.create_connection(("127.0.0.1", int(yard.url.rsplit(":", 1)[1])), timeout=PATIENCE) as connection:
         lines = ["POST /v1/chat/completions HTTP/1.1", "host: 127.0.0.1", f"authorization: Bearer {key['key']}"]
         connection.sendall("\r\n".join([*lines, "content-length: 1000", "", '{"model":']).encode())
     with yard.client(key["key"]) as client:
@@ -78,10 +77,10 @@ def test_a_caller_who_hangs_up_while_sending_costs_nothing(yard, upstream, key):
 def test_a_caller_who_hangs_up_at_once_is_noticed(yard, upstream, key):
     """Before the watch over the client has begun."""
     body = json.dumps(chat("stall-first", stream=True)).encode()
-    with socket.create_connection(("127.0.0.1", int(yard.url.rsplit(":", 1)[1])), timeout=5) as connection:
+    with socket.create_connection(("127.0.0.1", int(yard.url.rsplit(":", 1)[1])), timeout=PATIENCE) as connection:
         lines = ["POST /v1/chat/completions HTTP/1.1", "host: 127.0.0.1", f"authorization: Bearer {key['key']}"]
         connection.sendall("\r\n".join([*lines, f"content-length: {len(body)}", "", ""]).encode() + body)
-    assert until(lambda: upstream.state()["streams_in_progress"] == 0, GONE)
+    assert until(lambda: upstream.state()["streams_in_progress"] == 0)
     calls = settled(yard, key["id"], linger=0.4)
     assert [call["status"] for call in calls] == ["left"]
 
@@ -106,7 +105,7 @@ def test_leaving_during_the_upload_is_no_fault_of_ours(yard):
     host, port = yard.url.removeprefix("http://").split(":")
     before = yard.output().count("a call failed inside the gateway")
     for _ in range(3):
-        with socket.create_connection((host, int(port)), timeout=5) as connection:
+        with socket.create_connection((host, int(port)), timeout=PATIENCE) as connection:
             head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {ADMIN_KEY}\r\n"
             connection.sendall(head.encode() + b"content-length: 1000\r\n\r\n{")
             time.sleep(0.1)

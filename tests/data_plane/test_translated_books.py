@@ -343,7 +343,7 @@ def test_a_full_connection_gives_way_to_one_of_another_dialect(yard, key, subtes
             answer = client.post("/v1/chat/completions", json=CALLERS["chat"].body(f"full{number}.answer", False))
             return answer.headers.get("x-modelyard-connection") == f"full{number}"
 
-        assert until(is_back, 2)
+        assert until(is_back)
 
 
 @pytest.mark.usefixtures("canned")
