@@ -16,6 +16,7 @@ import httpx2
 from tests.servers import PATIENCE
 
 ADMIN_KEY = "admin-key-of-the-tests-0123456789abcdef"
+START_SECONDS = 120.0
 GREETING = re.compile(rb"Modelyard serves on http://\S+:(\d+)\S*\n")
 # Nothing of the machine's own settings reaches a server under test.
 KEPT = ("PATH", "HOME", "LANG", "SSL_CERT_FILE", "VIRTUAL_ENV", "TMPDIR", "PYTHONPATH")
@@ -127,7 +128,7 @@ def run_yard(
 
 def _greeted(process: "subprocess.Popen[bytes]", log: Path, begin: int) -> int:
     """The port that the server tells as soon as it listens, in what follows the first `begin` bytes of the log."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         ended = process.poll() is not None
         if found := GREETING.search(log.read_bytes(), begin):
@@ -140,7 +141,7 @@ def _greeted(process: "subprocess.Popen[bytes]", log: Path, begin: int) -> int:
 
 def wait_until_ready(yard: Yard) -> None:
     """Until /ready says so, or the process has ended (its output is in the error)."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + START_SECONDS
     with httpx2.Client(timeout=5) as client:
         while time.monotonic() < deadline:
             if yard.process.poll() is not None:
