@@ -19,6 +19,7 @@ from tests.data_plane.people import (
     new_key,
     people_file,
 )
+from tests.servers import PATIENCE
 from tests.yard import ADMIN_KEY, run_yard
 
 MAX_BODY = 200_000
@@ -284,7 +285,7 @@ def test_a_body_that_turns_out_too_large(client):
 
 def test_an_endless_body_is_refused_while_it_is_sent(yard):
     key = new_key(yard)["key"]
-    with socket.create_connection(("127.0.0.1", int(yard.url.rsplit(":", 1)[1])), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", int(yard.url.rsplit(":", 1)[1])), timeout=PATIENCE) as connection:
         lines = ["POST /v1/chat/completions HTTP/1.1", "host: 127.0.0.1", f"authorization: Bearer {key}"]
         connection.sendall("\r\n".join([*lines, "transfer-encoding: chunked", "", ""]).encode())
         for _ in range(30):
@@ -293,7 +294,7 @@ def test_an_endless_body_is_refused_while_it_is_sent(yard):
 
 
 def test_a_strangers_large_body_is_refused_without_being_wanted(yard):
-    with socket.create_connection(("127.0.0.1", int(yard.url.rsplit(":", 1)[1])), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", int(yard.url.rsplit(":", 1)[1])), timeout=PATIENCE) as connection:
         lines = ["POST /v1/chat/completions HTTP/1.1", "host: 127.0.0.1", "content-length: 199999", "", ""]
         connection.sendall("\r\n".join(lines).encode())
         assert connection.recv(65536).startswith(b"HTTP/1.1 401")

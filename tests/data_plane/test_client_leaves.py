@@ -1,5 +1,6 @@
 """A caller who goes away: the backend stops at once, and the books know of it once."""
 
+import asyncio
 import json
 import socket
 import time
@@ -18,8 +19,31 @@ def key(yard, upstream):
     return new_key(yard, limits={"concurrency": 1})
 
 
+@pytest.fixture(scope="module")
+def unending(yard, upstream):
+    """Answers that are still under way, however late somebody leaves."""
+    yard.connect("endless", upstream.base_url, prefix_id="endless", headers={"x-script-events": "20000"})
+    yard.connect("late", upstream.base_url, prefix_id="late", headers={"x-script-delay-ms": "600000"})
+
+
+async def ask_and_leave(yard, upstream, key, model, stream):
+    """Leave when the backend has the call."""
+    async with openai.AsyncOpenAI(base_url=yard.base_url, api_key=key["key"], max_retries=0) as sdk:
+        call = asyncio.create_task(sdk.chat.completions.create(**chat(model, stream)))
+        asked = await asyncio.to_thread(until, lambda: upstream.state()["calls"] or call.done())
+        assert asked == {script_of(model): 1}
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+
+
+def script_of(model):
+    return model.rpartition(".")[2]
+
+
 def assert_it_left(yard, upstream, key, model, stream, output=0):
-    assert until(lambda: upstream.state()["client_left"].get(model) == 1), upstream.state()
+    left = {script_of(model): 1}
+    assert until(lambda: upstream.state()["client_left"]) == left, upstream.state()
     (call,) = settled(yard, key["id"], linger=0.4)
     assert call["status"] == "left"
     assert call["model"] == model
@@ -32,18 +56,16 @@ def assert_it_left(yard, upstream, key, model, stream, output=0):
         assert client.post(CHAT, json=chat("echo")).status_code == 200
 
 
+@pytest.mark.usefixtures("unending")
 @pytest.mark.parametrize("stream", [True, False])
-@pytest.mark.parametrize("model", ["stall-first", "slow"])
-def test_before_the_first_byte(yard, upstream, key, model, stream):
-    with (
-        openai.OpenAI(base_url=yard.base_url, api_key=key["key"], max_retries=0, timeout=0.6) as sdk,
-        pytest.raises(openai.APITimeoutError),
-    ):
-        sdk.chat.completions.create(**chat(model, stream))
+@pytest.mark.parametrize("model", ["stall-first", "late.slow"])
+async def test_before_the_first_byte(yard, upstream, key, model, stream):
+    await ask_and_leave(yard, upstream, key, model, stream)
     assert_it_left(yard, upstream, key, model, stream)
 
 
-@pytest.mark.parametrize("model", ["lorem", "stall"])
+@pytest.mark.usefixtures("unending")
+@pytest.mark.parametrize("model", ["endless.lorem", "stall"])
 def test_in_the_middle_of_a_stream(yard, upstream, key, model):
     with (
         openai.OpenAI(base_url=yard.base_url, api_key=key["key"], max_retries=0) as sdk,
@@ -54,13 +76,10 @@ def test_in_the_middle_of_a_stream(yard, upstream, key, model):
     assert_it_left(yard, upstream, key, model, stream=True, output=3)
 
 
-@pytest.mark.parametrize("model", ["lorem", "stall"])
-def test_in_the_middle_of_a_whole_answer(yard, upstream, key, model):
-    with (
-        openai.OpenAI(base_url=yard.base_url, api_key=key["key"], max_retries=0, timeout=0.4) as sdk,
-        pytest.raises(openai.APITimeoutError),
-    ):
-        sdk.chat.completions.create(**chat(model))
+@pytest.mark.usefixtures("unending")
+@pytest.mark.parametrize("model", ["endless.lorem", "stall"])
+async def test_in_the_middle_of_a_whole_answer(yard, upstream, key, model):
+    await ask_and_leave(yard, upstream, key, model, stream=False)
     assert_it_left(yard, upstream, key, model, stream=False)
 
 
