@@ -11,6 +11,9 @@ from typing import Any
 
 from tests.engine import Engine
 
+# For what must come, in seconds: a slow machine takes its time, and one that is in order loses none.
+PATIENCE = 60.0
+
 
 def free_port() -> int:
     """A loopback port that is free now. Prefer port 0 where a server can tell which port it got."""
@@ -35,7 +38,7 @@ class Scripted:
 
     def _control(self, method: str, path: str) -> dict[str, Any]:
         request = urllib.request.Request(self.root + path, method=method)
-        with urllib.request.urlopen(request, timeout=5) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             state: dict[str, Any] = json.load(answer)
             return state
 
@@ -53,7 +56,7 @@ def run_scripted(port: int = 0) -> Iterator[Scripted]:
         yield Scripted(line.split()[-1])
     finally:
         process.terminate()
-        process.communicate(timeout=10)  # closes the pipe, too
+        process.communicate(timeout=PATIENCE)  # closes the pipe, too
 
 
 def run_engine(port: int = 0) -> AbstractContextManager[Engine]:

@@ -13,10 +13,11 @@ from typing import Any
 
 import httpx2
 
-from tests.servers import free_port
+from tests.servers import PATIENCE
 
 ADMIN_KEY = "admin-key-of-the-tests-0123456789abcdef"
-START_SECONDS = 30.0
+START_SECONDS = 120.0
+GREETING = re.compile(rb"Modelyard serves on http://\S+:(\d+)\S*\n")
 # Nothing of the machine's own settings reaches a server under test.
 KEPT = ("PATH", "HOME", "LANG", "SSL_CERT_FILE", "VIRTUAL_ENV", "TMPDIR", "PYTHONPATH")
 
@@ -35,7 +36,7 @@ class Yard:
     def client(self, key: str | None) -> httpx2.Client:
         """An HTTP client that sends this key, for /v1 and /api/v1 alike."""
         headers = {} if key is None else {"authorization": f"Bearer {key}"}
-        return httpx2.Client(base_url=self.url, headers=headers, timeout=30)
+        return httpx2.Client(base_url=self.url, headers=headers, timeout=PATIENCE)
 
     def output(self) -> str:
         """Everything the server has printed and logged."""
@@ -63,7 +64,7 @@ class Yard:
         assert answer.status_code == 200, answer.text
         return {item[group_by]: item for item in answer.json()["items"]}
 
-    def wait_for_calls(self, count: int, seconds: float = 20) -> dict[str, dict[str, Any]]:
+    def wait_for_calls(self, count: int, seconds: float = PATIENCE) -> dict[str, dict[str, Any]]:
         """The usage by status once the ledger holds that many calls (it is written a moment after a call)."""
         deadline = time.monotonic() + seconds
         while True:
@@ -72,7 +73,7 @@ class Yard:
                 return found
             time.sleep(0.05)
 
-    def terminate(self, seconds: float = 40) -> int:
+    def terminate(self, seconds: float = PATIENCE) -> int:
         """SIGTERM, then the exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(seconds)
@@ -80,7 +81,7 @@ class Yard:
     def kill(self) -> None:
         """kill -9."""
         self.process.kill()
-        self.process.wait(10)
+        self.process.wait(PATIENCE)
 
 
 @contextmanager
@@ -92,8 +93,10 @@ def run_yard(
     port: int = 0,
     wait: bool = True,
 ) -> Iterator[Yard]:
-    """`modelyard serve` on a data directory. `environment` is added to a clean one with the admin key above."""
-    port = port or free_port()
+    """`modelyard serve` on a data directory. `environment` is added to a clean one with the admin key above.
+
+    The server takes a port that is free and tells which: one that was looked for before might be taken again by then.
+    """
     data_dir.mkdir(parents=True, exist_ok=True)
     log = data_dir.with_name(data_dir.name + ".log")
     kept = {name: os.environ[name] for name in KEPT if name in os.environ}
@@ -101,23 +104,39 @@ def run_yard(
     env = {name: value for name, value in env.items() if value}
     command = [sys.executable, "-m", "modelyard", "serve", "--port", str(port), "--data-dir", str(data_dir), *arguments]
     with log.open("ab") as output:
+        begin = output.tell()
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=env, cwd=data_dir
         )
-    yard = Yard(process, f"http://127.0.0.1:{port}", data_dir, log)
     try:
-        if wait:
-            wait_until_ready(yard)
-        yield yard
+        yard = Yard(process, f"http://127.0.0.1:{_greeted(process, log, begin)}", data_dir, log)
+        try:
+            if wait:
+                wait_until_ready(yard)
+            yield yard
+        finally:
+            yard.admin.close()
     finally:
-        yard.admin.close()
         if process.poll() is None:
             process.terminate()
             try:
                 process.wait(15)
             except subprocess.TimeoutExpired:
                 process.kill()
-                process.wait(10)
+                process.wait(PATIENCE)
+
+
+def _greeted(process: "subprocess.Popen[bytes]", log: Path, begin: int) -> int:
+    """The port that the server tells as soon as it listens, in what follows the first `begin` bytes of the log."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        ended = process.poll() is not None
+        if found := GREETING.search(log.read_bytes(), begin):
+            return int(found[1])
+        if ended:
+            break
+        time.sleep(0.01)
+    raise RuntimeError(f"the server did not start:\n{log.read_text(errors='replace')}")
 
 
 def wait_until_ready(yard: Yard) -> None:

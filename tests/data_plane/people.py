@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from tests.servers import PATIENCE
 from tests.yard import Yard
 
 ANN = "file-ann@example.com"
@@ -48,14 +49,29 @@ def make_model(yard: Yard, model_id: str, base: str | None = None, **form: Any) 
     return made
 
 
-def until(what: Callable[[], Any], seconds: float = 5.0) -> Any:
+def until(what: Callable[[], Any]) -> Any:
     """What it returns once that is true; the last value after the deadline."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + PATIENCE
     while True:
         value = what()
         if value or time.monotonic() > deadline:
             return value
         time.sleep(0.02)
+
+
+def expire(yard: Yard, key: dict[str, Any]) -> None:
+    """Let a key end in a moment, and wait for that. It works until its time, and not a moment longer."""
+    ends = 0
+
+    def told() -> bool:  # anew while the time was over before the server had read it
+        nonlocal ends
+        ends = int(time.time()) + 2
+        return yard.admin.patch(f"/api/v1/keys/{key['id']}", json={"expires_at": ends}).status_code == 200
+
+    assert until(told)
+    with yard.client(key["key"]) as client:
+        assert until(lambda: client.get("/v1/models").status_code == 401)
+    assert time.time() >= ends, "it was refused too early"
 
 
 def ledger(yard: Yard, key_id: str) -> list[dict[str, Any]]:
@@ -65,11 +81,9 @@ def ledger(yard: Yard, key_id: str) -> list[dict[str, Any]]:
         return [dict(row) for row in database.execute("select * from ledger where key_id = ? order by id", (key_id,))]
 
 
-def settled(
-    yard: Yard, key_id: str, count: int = 1, seconds: float = 10.0, linger: float = 0.0
-) -> list[dict[str, Any]]:
+def settled(yard: Yard, key_id: str, count: int = 1, linger: float = 0.0) -> list[dict[str, Any]]:
     """The calls of one key, once there are so many. `linger` lets one too many show itself."""
-    until(lambda: len(ledger(yard, key_id)) >= count, seconds)
+    until(lambda: len(ledger(yard, key_id)) >= count)
     time.sleep(linger)
     return ledger(yard, key_id)
 

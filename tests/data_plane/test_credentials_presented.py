@@ -6,6 +6,7 @@ import socket
 import pytest
 
 from tests.data_plane.people import ANN, BEN, CHAT, assert_openai_error, chat, new_key, people_file
+from tests.servers import PATIENCE
 from tests.yard import run_yard
 
 SHARED = "sk-my-shared-prefix-0123456789abcdef"
@@ -38,7 +39,7 @@ def test_a_key_is_taken_from_every_usual_header(yard, form):
 
 def raw_request(yard, *lines: bytes) -> bytes:
     """The answer to GET /v1/models with these header lines, as raw bytes; b"" when the connection was closed."""
-    with socket.create_connection(("127.0.0.1", int(yard.url.rsplit(":", 1)[1])), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", int(yard.url.rsplit(":", 1)[1])), timeout=PATIENCE) as connection:
         head = [b"GET /v1/models HTTP/1.1", b"host: 127.0.0.1", b"connection: close", *lines, b"", b""]
         try:
             connection.sendall(b"\r\n".join(head))

@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -24,7 +25,8 @@ from modelyard.gateway.lanes import Translator
 from modelyard.gateway.stored import StoredResponses
 from modelyard.upstream.http1 import Http1Client
 from tests.data_plane.canned import ANSWER, run_canned, streamed, whole
-from tests.data_plane.people import ANN, CHAT, chat, make_model, new_key, people_file
+from tests.data_plane.people import ANN, CHAT, chat, expire, make_model, new_key, people_file
+from tests.servers import PATIENCE
 from tests.yard import run_yard
 
 KEY = "sk-canary-upstream-4f1d9c0b7e"
@@ -218,27 +220,30 @@ def test_long_addresses_do_not_stay_in_memory():
 
 def test_slow_names_do_not_keep_others_from_being_looked_up(monkeypatch):
     looked_up = socket.getaddrinfo
+    asked, known = threading.Event(), threading.Event()
 
     def slow(host, *arguments, **more):
         if str(host).endswith(".slow.example"):
-            time.sleep(0.3)
+            asked.set()
+            known.wait(PATIENCE)
             raise socket.gaierror
         return looked_up(host, *arguments, **more)
 
     monkeypatch.setattr(socket, "getaddrinfo", slow)
 
-    async def waited():
+    async def look_up_meanwhile():
         wanted = media(*(f"http://h{number}.slow.example/" for number in range(20)))
         filling = asyncio.create_task(Fetcher(Generous(), frozenset()).fill(wanted))
-        await asyncio.sleep(0.05)
-        began = time.monotonic()
-        await asyncio.get_running_loop().getaddrinfo("127.0.0.1", 80)
-        took = time.monotonic() - began
-        with suppress(Problem):
-            await filling
-        return took
+        while not asked.is_set():
+            await asyncio.sleep(0.01)
+        try:  # none of those ends before this one
+            await asyncio.wait_for(asyncio.get_running_loop().getaddrinfo("127.0.0.1", 80), PATIENCE / 2)
+        finally:
+            known.set()
+            with suppress(Problem):
+                await filling
 
-    assert asyncio.run(waited()) < 0.2
+    asyncio.run(look_up_meanwhile())
 
 
 # Stored answers.
@@ -296,15 +301,30 @@ def test_an_id_with_nul_never_reaches_the_database(does):
         asyncio.run(getattr(StoredResponses(NoNul(), 60, 1000), does)("someone", "resp\0"))
 
 
-def test_a_key_that_ends_during_its_call_gives_its_place_back(upstream, tmp_path):
-    environment = {"OPENAI_API_BASE_URL": upstream.base_url, "MAX_CONCURRENT_REQUESTS": "1"}
-    with run_yard(tmp_path / "data", environment) as yard:
-        ends = int(time.time()) + 2
-        with yard.client(yard.make_key(expires_at=ends)) as client:
-            time.sleep(max(0.0, ends - time.time() - 1))
-            remember(client, "slow", "x", stream=True)  # its first byte comes after two seconds
-        with yard.client(yard.make_key()) as another:
-            assert another.post(CHAT, json=chat("echo")).status_code == 200
+def test_a_key_that_ends_during_its_call_gives_its_place_back(tmp_path):
+    begun, over = threading.Event(), threading.Event()
+
+    def held(connection):
+        begun.set()
+        over.wait(PATIENCE)
+        connection.sendall(streamed(delta(content="x"), delta("stop"), b"data: [DONE]\n\n"))
+
+    with run_canned({"held": held, "ok": whole(ANSWER)}) as backend:
+        environment = {"OPENAI_API_BASE_URL": backend.base_url, "MAX_CONCURRENT_REQUESTS": "1"}
+        with run_yard(tmp_path / "data", environment) as yard:
+            key = new_key(yard)
+            with yard.client(key["key"]) as client, ThreadPoolExecutor(1) as pool:
+                call = pool.submit(remember, client, "held", "x", stream=True)
+                try:
+                    assert begun.wait(PATIENCE)
+                    expire(yard, key)
+                finally:
+                    over.set()
+                answer = call.result()
+                assert answer.status_code == 200
+                assert "response.completed" in answer.text
+            with yard.client(yard.make_key()) as another:
+                assert another.post(CHAT, json=chat("ok")).status_code == 200
 
 
 # Access, scope, prompts.
@@ -393,8 +413,8 @@ def test_a_stream_in_place_of_embeddings_is_the_backends_fault(ann):
     assert answer.headers["x-modelyard-model"] == "fallback", answer.text
 
 
-def delta(**fields):
-    return sse({"id": "x", "choices": [{"index": 0, "delta": fields}]})
+def delta(finish=None, **fields):
+    return sse({"id": "x", "choices": [{"index": 0, "delta": fields, "finish_reason": finish}]})
 
 
 def piece(number=0, name=None, arguments=""):
@@ -422,6 +442,21 @@ def test_what_is_held_back_of_a_stream_is_bounded(flood):
     pytest.fail("70 MB were held")
 
 
+def effort(work):
+    """What some work costs at least, in loops over a million numbers: the same on a fast, a slow and a busy machine."""
+
+    def count():
+        for _ in range(1_000_000):
+            pass
+
+    def seconds(work):
+        began = time.process_time()
+        work()
+        return time.process_time() - began
+
+    return min(seconds(work) for _ in range(3)) / min(seconds(count) for _ in range(3))
+
+
 def many_tools():
     yield named({"type": "message_start", "message": {"id": "m", "model": "m"}})
     for number in range(5000):
@@ -444,12 +479,14 @@ def calls_and_words():
 ])  # fmt: skip
 def test_a_stream_of_many_blocks_does_not_cost_the_square_of_them(backend_speaks, parts):
     chunks = list(parts())
-    writer = OPERATIONS["openai.chat"].chat.writer(Asker("call", "m", 1, {}))
-    translator = Translator(OPERATIONS[backend_speaks].chat.reader(), writer)
-    began = time.process_time()
-    for chunk in chunks:
-        translator.feed(chunk)
-    assert time.process_time() - began < 0.8
+
+    def translate():
+        writer = OPERATIONS["openai.chat"].chat.writer(Asker("call", "m", 1, {}))
+        translator = Translator(OPERATIONS[backend_speaks].chat.reader(), writer)
+        for chunk in chunks:
+            translator.feed(chunk)
+
+    assert effort(translate) < 50
 
 
 # Large requests.
@@ -506,11 +543,13 @@ WRITERS = {
 def test_a_large_request_is_translated_quickly(case, writer):
     reader, body = LARGE[case]
     fields = split(body if isinstance(body, bytes) else json.dumps(body).encode())
-    began = time.process_time()
-    with suppress(Problem):
-        request = OPERATIONS[reader].chat.read_request(fields)
-        OPERATIONS[writer].chat.write_request(request, Recipient(target(WRITERS[writer]), None))
-    assert time.process_time() - began < 0.5
+
+    def translate():
+        with suppress(Problem):
+            request = OPERATIONS[reader].chat.read_request(fields)
+            OPERATIONS[writer].chat.write_request(request, Recipient(target(WRITERS[writer]), None))
+
+    assert effort(translate) < 30
 
 
 # The front door.
@@ -518,7 +557,7 @@ def test_a_large_request_is_translated_quickly(case, writer):
 
 def test_a_head_without_end_is_not_taken_in(yard):
     port = int(yard.url.rpartition(":")[2])
-    with socket.create_connection(("127.0.0.1", port), timeout=2) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
         try:
             connection.sendall(b"POST /v1/messages HTTP/1.1\r\nhost: 127.0.0.1\r\nanthropic-beta: ")
             for _ in range(8):

@@ -6,26 +6,61 @@ from concurrent.futures import ThreadPoolExecutor
 import openai
 import pytest
 
-from tests.data_plane.canned import run_canned, whole
+from tests.data_plane.canned import ANSWER, chunk, head, run_canned, whole
 from tests.data_plane.people import CHAT, assert_openai_error, chat, make_model, new_key, settled, until
+from tests.servers import PATIENCE
 from tests.yard import run_yard
+
+
+class Holding:
+    """A backend that has its calls wait for `go_on`: model `held` with its answer, `held-stream` with the end of it."""
+
+    def __init__(self):
+        self.go_on = threading.Event()
+
+    def held(self, connection):
+        self.go_on.wait(PATIENCE)
+        connection.sendall(whole(ANSWER))
+
+    def held_stream(self, connection):
+        delta = b'data: {"choices":[{"index":0,"delta":{"content":"x"},"finish_reason":%b}]}\n\n'
+        connection.sendall(head() + chunk(delta % b"null"))
+        self.go_on.wait(PATIENCE)
+        connection.sendall(chunk(delta % b'"stop"' + b"data: [DONE]\n\n") + b"0\r\n\r\n")
+
+
+@pytest.fixture
+def holding(yard):
+    held = Holding()
+    with run_canned({"held": held.held, "held-stream": held.held_stream}) as backend:
+        made = yard.connect("holding", backend.base_url)
+        held.requests = backend.requests
+        yield held
+        held.go_on.set()
+        assert yard.admin.delete(f"/api/v1/connections/{made['id']}").status_code == 200
 
 
 @pytest.fixture(scope="module")
 def yard(upstream, tmp_path_factory):
     with run_yard(tmp_path_factory.mktemp("limits") / "data", {"OPENAI_API_BASE_URL": upstream.base_url}) as running:
+        running.connect("endless", upstream.base_url, prefix_id="endless", headers={"x-script-events": "20000"})
         yield running
 
 
-def many(yard, key, count, **body):
+def many(yard, key, count, holding=None, **body):
+    """The answers to so many calls at once. What `holding` was asked it answers when all the others are decided."""
     with yard.client(key) as client, ThreadPoolExecutor(count) as pool:
         start = threading.Barrier(count)
 
         def one(_):
-            start.wait(10)
+            start.wait(PATIENCE)
             return client.post(CHAT, json=chat(**body))
 
-        return list(pool.map(one, range(count)))
+        calls = [pool.submit(one, number) for number in range(count)]
+        if holding is not None:
+            assert until(lambda: sum(call.done() for call in calls) + len(holding.requests) == count)
+            holding.go_on.set()
+        return [call.result() for call in calls]
 
 
 def test_rpm_admits_exactly_so_many(yard):
@@ -77,9 +112,9 @@ def test_tokens_are_reserved_and_settled_to_the_truth(yard):
         assert "max_tokens" in answer.json()["error"]["message"]
 
 
-def test_tokens_of_calls_at_the_same_time_never_exceed_the_limit(yard):
+def test_tokens_of_calls_at_the_same_time_never_exceed_the_limit(yard, holding):
     key = new_key(yard, limits={"tpm": 1000})["key"]
-    answers = many(yard, key, 20, model="slow", max_tokens=400)
+    answers = many(yard, key, 20, holding, model="held", max_tokens=400)
     admitted = [answer for answer in answers if answer.status_code == 200]
     assert len(admitted) == 2
     for answer in answers:
@@ -109,7 +144,7 @@ def test_failed_calls_give_their_tokens_back(yard):
         assert client.post(CHAT, json=chat("echo", max_tokens=300)).status_code == 200
 
 
-def stream(yard, key, model="lorem"):
+def stream(yard, key, model):
     """A stream that has begun."""
     sdk = openai.OpenAI(base_url=yard.base_url, api_key=key, max_retries=0)
     opened = sdk.chat.completions.create(**chat(model, stream=True))
@@ -117,20 +152,21 @@ def stream(yard, key, model="lorem"):
     return sdk, opened
 
 
-def test_concurrency_counts_streams_until_their_end(yard):
+def test_concurrency_counts_streams_until_their_end(yard, holding):
     key = new_key(yard, limits={"concurrency": 2})["key"]
-    running = [stream(yard, key) for _ in range(2)]
+    running = [stream(yard, key, "held-stream") for _ in range(2)]
     with yard.client(key) as client:
         answer = client.post(CHAT, json=chat("echo"))
         assert_openai_error(answer, 429)
         assert int(answer.headers["retry-after"]) >= 1
+        holding.go_on.set()
         for sdk, opened in running:
-            assert sum(1 for _ in opened) > 60
+            assert [part.choices[0].finish_reason for part in opened] == ["stop"]
             sdk.close()
         assert until(lambda: client.post(CHAT, json=chat("echo")).status_code == 200)
 
 
-@pytest.mark.parametrize("model", ["stall", "lorem"])
+@pytest.mark.parametrize("model", ["stall", "endless.lorem"])
 def test_concurrency_is_given_back_when_the_caller_leaves(yard, model):
     key = new_key(yard, limits={"concurrency": 1})["key"]
     sdk, opened = stream(yard, key, model)
@@ -153,9 +189,9 @@ def test_concurrency_is_given_back_on_errors(yard, model, streamed):
         assert client.post(CHAT, json=chat("echo")).status_code == 200
 
 
-def test_concurrency_admits_exactly_so_many(yard):
+def test_concurrency_admits_exactly_so_many(yard, holding):
     key = new_key(yard, limits={"concurrency": 5})["key"]
-    statuses = [answer.status_code for answer in many(yard, key, 30, model="slow")]
+    statuses = [answer.status_code for answer in many(yard, key, 30, holding, model="held")]
     assert sorted(statuses) == [200] * 5 + [429] * 25
 
 
@@ -202,7 +238,7 @@ def test_a_backend_that_tells_nonsense_about_usage_does_not_stop_the_books(tmp_p
                 answer = client.post(CHAT, json=chat("nonsense"))
                 assert answer.status_code in (200, 502), answer.text
             assert client.post(CHAT, json=chat("honest")).status_code == 200
-        calls = settled(yard, key["id"], 3, seconds=5)
+        calls = settled(yard, key["id"], 3)
         assert [call["model"] for call in calls] == ["nonsense", "nonsense", "honest"], yard.output()[-500:]
         assert all(isinstance(call["input"], int) for call in calls)
         assert yard.admin.get("/api/v1/usage").status_code == 200

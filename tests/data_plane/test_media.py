@@ -5,7 +5,7 @@ import openai
 import pytest
 
 from tests.data_plane.canned import head, run_canned
-from tests.data_plane.people import make_model, new_key
+from tests.data_plane.people import make_model, new_key, until
 from tests.yard import run_yard
 
 SOUND = b"ID3\x04" + bytes(range(256)) * 40
@@ -69,12 +69,10 @@ def test_pictures_moderations_and_rankings(client, yard):
 
 
 def test_each_of_them_is_in_the_books(yard):
-    operations = yard.usage("operation")
-    deadline = 100
-    while deadline and not {"speech", "transcriptions", "images", "moderations", "rerank"} <= set(operations):
-        deadline -= 1
-        operations = yard.usage("operation")
-    assert operations["speech"]["errors"] == 0
+    assert until(
+        lambda: {"speech", "transcriptions", "images", "moderations", "rerank"} <= set(yard.usage("operation"))
+    )
+    assert yard.usage("operation")["speech"]["errors"] == 0
 
 
 def test_a_preset_loses_its_prompt_and_says_so(client):

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from tests.data_plane.canned import error, paced, run_canned, whole
-from tests.data_plane.people import ANN, BEN, CHAT, chat, make_model, new_key, people_file
+from tests.data_plane.people import ANN, BEN, CHAT, chat, make_model, new_key, people_file, settled
 from tests.yard import ADMIN_KEY, run_yard
 
 UPSTREAM_KEY = "sk-canary-upstream-4f1d9c0b7e"
@@ -109,6 +109,8 @@ def test_nothing_leaks(yard, backend, text, place):
         for name in tried:
             for stream in (False, True):
                 answers[f"{name} {stream}"] = ann.post(CHAT, json=chat(f"p-{name}", stream))
+        rows = settled(yard, key["id"], len(answers))  # what the reports below are made of
+        assert len(rows) == len(answers)
         answers["dry"] = ann.post(CHAT, json=chat("p-gone"), headers={"x-modelyard-dry-run": "true"})
         for path in () if text else PATHS:
             answers[path] = ann.get(path)
@@ -127,11 +129,14 @@ def test_headers_of_a_backend_do_not_pass(yard):
 
 
 def test_no_key_is_in_the_log_the_metrics_or_an_administrators_report(yard):
-    key = new_key(yard, ANN)["key"]
+    made, models = new_key(yard, ANN), ("p-key-400", "p-key-stream", "p-gone", "p-s.error-401")
+    key = made["key"]
     with yard.client(key) as ann:
-        for model in ("p-key-400", "p-key-stream", "p-gone", "p-s.error-401"):
+        for model in models:
             ann.post(CHAT, json=chat(model, stream=True, text="canary-prompt-text"))
             ann.post(CHAT, content=f'{{"model":"canary-prompt-text {key}'.encode())
+    rows = settled(yard, made["id"], len(models))  # the reports are made of these
+    assert sorted(row["model"] for row in rows) == sorted(models)
     told = yard.admin.get("/metrics").text
     for dimension in ("model", "user", "key", "connection", "upstream_model", "status"):
         told += yard.admin.get("/api/v1/usage", params={"group_by": dimension}).text

@@ -15,6 +15,7 @@ import httpx2
 import openai
 import pytest
 
+from tests.servers import PATIENCE
 from tests.yard import run_yard
 
 CORPUS = Path(__file__).parents[1] / "corpus" / "ollama"
@@ -151,7 +152,7 @@ class Callers:
     def __init__(self, url: str, key: str) -> None:
         self._openai = openai.OpenAI(base_url=url + "/v1", api_key=key, max_retries=0)
         self._anthropic = anthropic.Anthropic(base_url=url, api_key=key, max_retries=0)
-        self._ollama = httpx2.Client(base_url=url, headers={"authorization": f"Bearer {key}"}, timeout=30)
+        self._ollama = httpx2.Client(base_url=url, headers={"authorization": f"Bearer {key}"}, timeout=PATIENCE)
 
     def close(self) -> None:
         self._openai.close()

@@ -12,6 +12,7 @@ import pytest
 
 from tests.data_plane.canned import head, run_canned
 from tests.data_plane.people import CHAT, chat, new_key, settled, until
+from tests.servers import PATIENCE
 from tests.yard import run_yard
 
 CALLS = 200
@@ -35,7 +36,9 @@ async def test_two_hundred_mixed_calls_at_once_are_all_answered_right(yard, engi
     expected = {}
 
     async with httpx2.AsyncClient(
-        base_url=yard.url, timeout=60, limits=httpx2.Limits(max_connections=CALLS, max_keepalive_connections=CALLS)
+        base_url=yard.url,
+        timeout=PATIENCE,
+        limits=httpx2.Limits(max_connections=CALLS, max_keepalive_connections=CALLS),
     ) as http:
         gate = asyncio.Event()
 
@@ -112,7 +115,7 @@ def ask(yard, key, model):
     """A request on a socket of its own, whose answer nobody reads."""
     connection = socket.socket()
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
-    connection.settimeout(10)
+    connection.settimeout(PATIENCE)
     connection.connect(("127.0.0.1", int(yard.url.rsplit(":", 1)[1])))
     body = json.dumps(chat(model, stream=True)).encode()
     lines = ["POST /v1/chat/completions HTTP/1.1", "host: 127.0.0.1", f"authorization: Bearer {key}"]

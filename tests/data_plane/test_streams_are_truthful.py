@@ -55,15 +55,17 @@ def backend():
 
 @pytest.fixture(scope="module")
 def yard(upstream, backend, tmp_path_factory):
-    environment = {
-        "OPENAI_API_BASE_URL": upstream.base_url,
-        "REQUEST_TIMEOUT": "1",
-        "MODELYARD_IDLE_TIMEOUT": "0.5",
-    }
+    environment = {"REQUEST_TIMEOUT": "1", "MODELYARD_IDLE_TIMEOUT": "5"}
+    # Only where a backend is silent do those count: the others may take as long as a slow machine takes.
+    patient = {"first_byte": 300, "idle": 60}
     with run_yard(tmp_path_factory.mktemp("truth") / "data", environment) as running:
-        running.connect("canned", backend.base_url)
-        paced_events = {"x-script-delay-ms": "30"}
-        running.connect("paced", upstream.base_url, prefix_id="paced", headers=paced_events)
+        running.connect("scripted", upstream.base_url, timeouts=patient)
+        running.connect("canned", backend.base_url, timeouts=patient)
+        running.connect(
+            "paced", upstream.base_url, prefix_id="paced", headers={"x-script-delay-ms": "30"}, timeouts=patient
+        )
+        running.connect("hasty", upstream.base_url, prefix_id="hasty")
+        running.connect("idle", upstream.base_url, prefix_id="idle", timeouts={"first_byte": 300})
         yield running
 
 
@@ -89,6 +91,14 @@ def assert_ledger(yard, key, status):
     return call
 
 
+SILENT = ("stall", "stall-first")
+
+
+def hasty(model):
+    """Silent ones where they run into a timeout."""
+    return f"hasty.{model}" if model in SILENT else model
+
+
 BEFORE = {
     "rate-limited": 429,
     "error-400": 400,
@@ -105,7 +115,7 @@ BEFORE = {
 @pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize(("model", "status"), BEFORE.items())
 def test_a_fault_before_the_first_byte_is_a_status(yard, client, key, model, status, stream):
-    answer = client.post(CHAT, json=chat(model, stream))
+    answer = client.post(CHAT, json=chat(hasty(model), stream))
     assert_openai_error(answer, status)
     assert b"[DONE]" not in answer.content
     call = assert_ledger(yard, key, "error")
@@ -116,7 +126,7 @@ def test_a_fault_before_the_first_byte_is_a_status(yard, client, key, model, sta
     ("model", "status"), {"cut": 502, "stall": 504, "broken-line": 502, "error-event": 502}.items()
 )
 def test_a_whole_answer_that_is_broken_is_a_status(yard, client, key, model, status):
-    assert_openai_error(client.post(CHAT, json=chat(model)), status)
+    assert_openai_error(client.post(CHAT, json=chat(hasty(model))), status)
     assert_ledger(yard, key, "error")
 
 
@@ -125,7 +135,8 @@ MIDWAY = ["cut", "stall", "broken-line", "error-event", "truncated"]
 
 @pytest.mark.parametrize("model", MIDWAY)
 def test_a_fault_in_mid_stream_is_an_error_event_and_no_done(yard, client, key, model):
-    answer = client.post(CHAT, json=chat(f"paced.{model}", stream=True))
+    place = "idle" if model in SILENT else "paced"
+    answer = client.post(CHAT, json=chat(f"{place}.{model}", stream=True))
     assert answer.status_code == 200
     events = [event for event in answer.text.split("\n\n") if event]
     assert all(event.startswith("data: ") for event in events)
@@ -141,7 +152,7 @@ def test_a_fault_in_mid_stream_is_an_error_event_and_no_done(yard, client, key, 
 @pytest.mark.parametrize("model", MIDWAY)
 def test_an_sdk_raises_for_a_fault_in_mid_stream(yard, key, model):
     with sdk_of(yard, key) as sdk, pytest.raises(openai.APIError):
-        for _ in sdk.chat.completions.create(**chat(model, stream=True)):
+        for _ in sdk.chat.completions.create(**chat(hasty(model), stream=True)):
             pass
 
 
@@ -158,7 +169,7 @@ def test_an_sdk_raises_for_a_fault_in_mid_stream(yard, key, model):
 )
 def test_an_sdk_raises_the_right_error(yard, key, model, error):
     with sdk_of(yard, key) as sdk, pytest.raises(error) as raised:
-        sdk.chat.completions.create(**chat(model))
+        sdk.chat.completions.create(**chat(hasty(model)))
     assert raised.value.request_id
 
 

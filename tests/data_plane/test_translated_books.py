@@ -25,6 +25,7 @@ from tests.data_plane.test_translated_streams import (
     request_of,
     row_of,
 )
+from tests.servers import PATIENCE
 from tests.yard import run_yard
 
 BUCKETS = (
@@ -153,7 +154,9 @@ def fails(kind, how):
     return ways.get(how) or error("no", int(how))
 
 
-def slow_stream(kind, seconds=3.0):
+def slow_stream(kind, seconds=2 * PATIENCE):
+    """Still under way when those who ask for it have left."""
+
     def play(connection):
         connection.sendall(head(TYPE[kind]) + chunk(BEGIN[kind] + DELTA[kind]('"begun"')))
         time.sleep(seconds)
@@ -343,7 +346,7 @@ def test_a_full_connection_gives_way_to_one_of_another_dialect(yard, key, subtes
             answer = client.post("/v1/chat/completions", json=CALLERS["chat"].body(f"full{number}.answer", False))
             return answer.headers.get("x-modelyard-connection") == f"full{number}"
 
-        assert until(is_back, 2)
+        assert until(is_back)
 
 
 @pytest.mark.usefixtures("canned")
@@ -430,11 +433,9 @@ async def test_concurrency_counts_alike_until_the_end_of_a_stream(yard, subtests
         async with http.stream("POST", caller.path, json=caller.body(f"{kind}.stall", True)) as running:
             assert running.status_code == 200
             refused = await http.post(caller.path, json=caller.body(f"{kind}.echo", False))
-        for _ in range(100):
-            after = await http.post(caller.path, json=caller.body(f"{kind}.echo", False))
-            if after.status_code == 200:
-                break
-            await asyncio.sleep(0.02)
+        async with asyncio.timeout(PATIENCE):
+            while (after := await http.post(caller.path, json=caller.body(f"{kind}.echo", False))).status_code != 200:
+                await asyncio.sleep(0.02)
         failed = [
             await http.post(caller.path, json=caller.body(f"{kind}.{m}", True)) for m in ("cut", "error-500", "html")
         ]

@@ -29,11 +29,12 @@ from modelyard.upstream import http1_connection
 from modelyard.upstream.client import Client
 from modelyard.upstream.http1 import MAX_HEADS, MAX_ROUTES, Http1Client
 from modelyard.upstream.http1_connection import MAX_HEAD, MAX_WAITING, Connection, Exchange, Pool
+from tests.servers import PATIENCE
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 LIMIT = 100 * 1024 * 1024
-SHORT = 0.3
+SHORT = 0.3  # what must run out
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 
 Handler = Callable[["Peer"], Awaitable[None]]
@@ -144,7 +145,7 @@ def in_loop(loop: str, scenario: Callable[[], Awaitable[None]]) -> None:
 
     async def main() -> None:
         asyncio.get_running_loop().set_exception_handler(lambda _, context: trouble.append(context))
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(2 * PATIENCE):
             await scenario()
         await asyncio.sleep(0)
 
@@ -403,7 +404,7 @@ async def test_a_body_over_the_limit_of_its_reader_is_refused_and_the_call_abort
         answer = await client.send(served.endpoint(), "POST", "/", (), b"", stream=False)
         problem = await fails(Kind.UPSTREAM_FAILED, answer.read(100_000))
         assert "larger than" in problem.message
-        await asyncio.wait_for(served.gone.wait(), 5)
+        await asyncio.wait_for(served.gone.wait(), PATIENCE)
 
 
 # Connections.
@@ -591,7 +592,7 @@ async def test_silence_before_the_head_times_out_and_closes(client: Client) -> N
     for stream in (False, True):
         async with serving(silent) as served:
             await fails(Kind.UPSTREAM_TIMEOUT, ask(client, served.endpoint(first_byte=SHORT), stream=stream))
-            await asyncio.wait_for(served.gone.wait(), 5)
+            await asyncio.wait_for(served.gone.wait(), PATIENCE)
 
 
 @promise
@@ -604,7 +605,7 @@ async def test_silence_after_the_head_is_bounded_by_first_byte(client: Client) -
     for stream in (False, True):
         async with serving(handler) as served:
             await fails(Kind.UPSTREAM_TIMEOUT, ask(client, served.endpoint(first_byte=SHORT), stream=stream))
-            await asyncio.wait_for(served.gone.wait(), 5)
+            await asyncio.wait_for(served.gone.wait(), PATIENCE)
 
 
 async def drip(peer: Peer) -> None:
@@ -625,10 +626,10 @@ async def test_first_byte_bounds_the_whole_of_an_answer_that_does_not_stream(cli
 @promise
 async def test_a_stream_that_flows_outlives_every_timeout(client: Client) -> None:
     async with serving(drip) as served:
-        answer = await client.send(served.endpoint(first_byte=1, idle=1), "POST", "/", (), b"", stream=True)
+        answer = await client.send(served.endpoint(first_byte=3, idle=3), "POST", "/", (), b"", stream=True)
         begin = asyncio.get_running_loop().time()
         async for _ in answer.chunks():
-            if asyncio.get_running_loop().time() - begin > 2.5:
+            if asyncio.get_running_loop().time() - begin > 4:
                 break
         answer.abort()
 
@@ -645,16 +646,16 @@ async def test_silence_between_chunks_times_out_after_what_came(client: Client) 
         chunks = answer.chunks()
         assert await anext(chunks) == b"hello"
         await fails(Kind.UPSTREAM_TIMEOUT, anext(chunks))
-        await asyncio.wait_for(served.gone.wait(), 5)
+        await asyncio.wait_for(served.gone.wait(), PATIENCE)
 
 
 @promise
 async def test_an_idle_timeout_does_not_outlive_its_answer(client: Client) -> None:
     async with serving(answering(OK)) as served:
-        endpoint = served.endpoint(first_byte=SHORT, idle=SHORT)
-        for _ in range(3):
-            assert await ask(client, endpoint, stream=True) == (200, b"ok")
-            await asyncio.sleep(1.5 * SHORT)
+        endpoint = served.endpoint(first_byte=2, idle=2)
+        assert await ask(client, endpoint, stream=True) == (200, b"ok")
+        await asyncio.sleep(2.5)
+        assert await ask(client, endpoint, stream=True) == (200, b"ok")
         assert served.connections == 1
 
 
@@ -672,7 +673,7 @@ async def test_abort_closes_the_connection(client: Client) -> None:
                 assert await anext(answer.chunks()) == b"hello"
             answer.abort()
             answer.abort()
-            await asyncio.wait_for(served.gone.wait(), 1)
+            await asyncio.wait_for(served.gone.wait(), PATIENCE)
 
 
 @promise
@@ -702,7 +703,7 @@ async def test_cancelling_closes_the_connection(client: Client) -> None:
                 call.cancel()
                 with pytest.raises(asyncio.CancelledError):
                     await call
-                await asyncio.wait_for(served.gone.wait(), 1)
+                await asyncio.wait_for(served.gone.wait(), PATIENCE)
 
 
 @promise
@@ -715,7 +716,7 @@ async def test_closing_the_client_closes_its_connections(client: Client) -> None
     async with serving(handler) as served:
         await ask(client, served.endpoint())
         await client.close()
-        await asyncio.wait_for(served.gone.wait(), 5)
+        await asyncio.wait_for(served.gone.wait(), PATIENCE)
         with pytest.raises(Problem) as raised:
             await ask(client, served.endpoint())
         assert raised.value.kind is Kind.UNAVAILABLE
@@ -735,13 +736,13 @@ async def test_a_slow_reader_slows_the_server_and_is_not_taken_for_its_silence(c
             sent += piece
 
     async with serving(handler) as served:
-        answer = await client.send(served.endpoint(idle=SHORT), "POST", "/", (), b"", stream=True)
+        answer = await client.send(served.endpoint(idle=2), "POST", "/", (), b"", stream=True)
         received, waits, most = 0, 0, 0
         async for chunk in answer.chunks():
             received += len(chunk)
-            if waits < 3:
+            if waits < 2:
                 waits += 1
-                await asyncio.sleep(2 * SHORT)
+                await asyncio.sleep(2.5)
                 # What is not with us is in buffers of the kernel, a few megabytes on either side.
                 assert sent - received < 25 * 1024 * 1024
             if isinstance(answer, Exchange):
@@ -879,18 +880,24 @@ async def test_a_tls_file_that_cannot_be_used_is_unreachable(client: Client, cer
 
 @pytest.mark.parametrize("loop", LOOPS)
 def test_the_number_of_idle_connections_is_bounded(loop: str) -> None:
+    together = 10
+
     async def handler(peer: Peer) -> None:
         while await peer.request():
-            await asyncio.sleep(0.05)
+            while len(peer.served.requests) < together:  # so that none can use the connection of another
+                await asyncio.sleep(0.01)
             await peer.say(OK)
 
     async def scenario() -> None:
+        nonlocal together
         client = Http1Client(max_idle=3)
         async with serving(handler) as served:
             endpoint = served.endpoint()
             await asyncio.gather(*(ask(client, endpoint) for _ in range(10)))
-            await asyncio.sleep(0.05)
+            while len(client._connections) > 3:
+                await asyncio.sleep(0.01)
             assert len(client._connections) == 3
+            together = 13
             await asyncio.gather(*(ask(client, endpoint) for _ in range(3)))
             assert served.connections == 10
             await client.close()
@@ -912,7 +919,7 @@ def test_an_idle_connection_is_closed_after_a_while(loop: str, monkeypatch: pyte
         client: Client = Http1Client()
         async with serving(handler) as served:
             await ask(client, served.endpoint())
-            await asyncio.wait_for(served.gone.wait(), 5)
+            await asyncio.wait_for(served.gone.wait(), PATIENCE)
         await client.close()
 
     in_loop(loop, scenario)
@@ -945,8 +952,8 @@ def test_nothing_is_kept_of_an_endpoint_for_one_call() -> None:
                 assert served.connections == number
             assert not client._routes
             assert not client._pools
-            await asyncio.sleep(0.05)
-            assert not client._connections
+            while client._connections:
+                await asyncio.sleep(0.01)
         await client.close()
 
     in_loop("uvloop", scenario)

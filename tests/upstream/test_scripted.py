@@ -19,7 +19,7 @@ import pytest
 import uvicorn
 
 from modelyard.upstream.scripted import HUGE, SCRIPTS, UNICODE, ScriptedUpstream
-from tests.servers import Scripted, free_port, run_scripted
+from tests.servers import PATIENCE, Scripted, run_scripted
 
 HELLO = [{"role": "system", "content": "be kind"}, {"role": "user", "content": "hello  big world"}]
 
@@ -38,7 +38,7 @@ def upstream(running: Scripted) -> Scripted:
 
 @pytest.fixture
 def client(running: Scripted) -> Iterator[httpx2.Client]:
-    with httpx2.Client(base_url=running.base_url, timeout=10) as client:
+    with httpx2.Client(base_url=running.base_url, timeout=PATIENCE) as client:
         yield client
 
 
@@ -71,7 +71,7 @@ def finish_of(data: list[str]) -> list[str]:
 
 
 def eventually(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -197,11 +197,11 @@ def test_slow_comes_after_its_delay(client: httpx2.Client) -> None:
 
 @pytest.mark.parametrize("stream", [True, False])
 def test_slow_body_has_its_head_at_once(client: httpx2.Client, stream: bool) -> None:
+    never = chat("slow-body?delay_ms=3600000", stream=stream)
+    with client.stream("POST", "/chat/completions", json=never) as answer:
+        assert answer.status_code == 200
     begin = time.monotonic()
-    body = chat("slow-body?delay_ms=100&events=4", stream=stream)
-    with client.stream("POST", "/chat/completions", json=body) as answer:
-        assert time.monotonic() - begin < 0.1
-        text = answer.read().decode()
+    text = client.post("/chat/completions", json=chat("slow-body?delay_ms=100&events=4", stream=stream)).text
     assert time.monotonic() - begin >= 0.4
     assert "lorem" in text
 
@@ -262,8 +262,8 @@ class TestBrokenConnections:
     def test_a_cut_is_not_a_client_that_left(self, upstream: Scripted, client: httpx2.Client) -> None:
         with pytest.raises(httpx2.RemoteProtocolError):
             client.post("/chat/completions", json=chat("cut", stream=True))
-        state = upstream.state()
-        assert (state["client_left"], state["streams_in_progress"]) == ({}, 0)
+        eventually(lambda: upstream.state()["streams_in_progress"] == 0)
+        assert upstream.state()["client_left"] == {}
 
     def test_stall_until_the_client_leaves(self, upstream: Scripted, client: httpx2.Client) -> None:
         with client.stream("POST", "/chat/completions", json=chat("stall?events=5", stream=True)) as answer:
@@ -272,12 +272,12 @@ class TestBrokenConnections:
                 received += next(pieces)
             state = upstream.state()
             assert (state["client_left"], state["streams_in_progress"]) == ({}, 1)
-        left = time.time()
+            begin = time.time()
         eventually(lambda: upstream.state()["streams_in_progress"] == 0)
         state = upstream.state()
         assert state["client_left"] == {"stall": 1}
         assert [entry["model"] for entry in state["last_left"]] == ["stall"]
-        assert state["last_left"][0]["at"] == pytest.approx(left, abs=0.5)
+        assert begin <= state["last_left"][0]["at"] <= time.time()
 
     @pytest.mark.parametrize("model", ["stall", "stall-first"])
     @pytest.mark.parametrize("stream", [True, False])
@@ -399,7 +399,7 @@ def raw_post(upstream: Scripted, body: dict[str, Any]) -> bytes:
     content = json.dumps(body).encode()
     head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: {len(content)}\r\n\r\n".encode()
     received = b""
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
         connection.sendall(head + content)
         while chunk := connection.recv(65536):
             received += chunk
@@ -408,12 +408,13 @@ def raw_post(upstream: Scripted, body: dict[str, Any]) -> bytes:
 
 def test_in_a_thread_without_a_word_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     """Closing connections is on purpose: uvicorn has nothing to complain about. With its lifespan switched on, too."""
-    app, port = ScriptedUpstream(), free_port()
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_config=None, log_level="warning", access_log=False))
+    app = ScriptedUpstream()
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, log_level="warning", access_log=False))
     thread = threading.Thread(target=server.run)
     with caplog.at_level(logging.WARNING):
         thread.start()
         eventually(lambda: server.started)
+        port = server.servers[0].sockets[0].getsockname()[1]
         upstream = Scripted(f"http://127.0.0.1:{port}/v1")
         try:
             for model in ("cut", "cut-before-headers"):
@@ -424,7 +425,7 @@ def test_in_a_thread_without_a_word_in_the_log(caplog: pytest.LogCaptureFixture)
             eventually(lambda: app.state()["client_left"] == {"stall": 1})
         finally:
             server.should_exit = True
-            thread.join(5)
+            thread.join(PATIENCE)
     assert not thread.is_alive()
     assert caplog.records == []
 
@@ -444,13 +445,11 @@ def test_ends_at_once_and_quietly_with_streams_open() -> None:
         assert process.stdout is not None
         upstream = Scripted(process.stdout.readline().split()[-1])
         with (
-            httpx2.Client(base_url=upstream.base_url) as client,
+            httpx2.Client(base_url=upstream.base_url, timeout=PATIENCE) as client,
             client.stream("POST", "/chat/completions", json=chat("stall", stream=True)),
         ):
-            begin = time.monotonic()
             process.terminate()
-            output, _ = process.communicate(timeout=5)
-            assert time.monotonic() - begin < 2
+            output, _ = process.communicate(timeout=PATIENCE / 2)  # the stream would go on for ever
     assert output == ""
 
 
@@ -492,7 +491,7 @@ OTHERS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture
 def root(upstream: Scripted) -> Iterator[httpx2.Client]:
-    with httpx2.Client(base_url=upstream.root, timeout=10, headers=VERSION) as client:
+    with httpx2.Client(base_url=upstream.root, timeout=PATIENCE, headers=VERSION) as client:
         yield client
 
 
