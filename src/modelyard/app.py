@@ -24,6 +24,7 @@ from modelyard.control.context import Control
 from modelyard.control.discovery import Discovery
 from modelyard.control.lifecycle.bases import Bases
 from modelyard.control.lifecycle.service import Lifecycle
+from modelyard.control.people import throttle
 from modelyard.control.settings import table
 from modelyard.control.snapshot.publisher import Publisher
 from modelyard.control.transaction import Changes
@@ -172,6 +173,7 @@ class Modelyard:
         self._background.start("discover models", self._discover)
         self._background.start("forget old responses", self._responses.run)
         self._background.start("load and unload models", self._lifecycle.run)
+        self._background.start("forget failed sign-ins", lambda: throttle.run(self._stores.database))
         try:
             async with asyncio.timeout(FIRST_DISCOVERY_SECONDS):
                 await self._first_discovery.wait()

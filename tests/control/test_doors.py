@@ -1,11 +1,11 @@
 """Who gets in where: setup, sign-in, cookies, foreign pages, host names, proxies, and every route by enumeration."""
 
-import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.control.attempts import later, slow_down
 from tests.control.conftest import CONFINED_ADMIN_KEY, KEYS, OTHER_KEY, PENDING_KEY, USER_KEY
 from tests.yard import ADMIN_KEY, run_yard, setup_token
 
@@ -83,9 +83,14 @@ def test_two_who_use_the_link_at_once_make_one_administrator(empty):
 
 def test_guessing_the_setup_token_is_refused_and_slowed_down(empty):
     with empty.client(None) as client:
-        answers = [client.post("/api/v1/setup", json=form("guess")) for _ in range(7)]
-        assert [answer.status_code for answer in answers] == [403] * 5 + [429] * 2
-        assert int(answers[-1].headers["retry-after"]) >= 1
+        token = setup_token(empty)
+        assert [client.post("/api/v1/setup", json=form("guess")).status_code for _ in range(5)] == [403] * 5
+        slow_down(empty)
+        refused = client.post("/api/v1/setup", json=form("guess"))
+        assert refused.status_code == 429
+        assert 1 <= int(refused.headers["retry-after"]) <= 300
+        assert client.post("/api/v1/setup", json=form(token)).status_code == 200, "nobody is kept from using the link"
+        assert client.post("/api/v1/setup", json=form("guess")).status_code == 403, "there is nothing left to guess"
 
 
 def test_a_restart_prints_a_new_link_and_voids_the_old_one(data_dir):
@@ -128,11 +133,45 @@ def test_a_wrong_password_and_an_unknown_user_are_told_alike(owned):
 def test_guessing_a_password_is_slowed_down_and_retry_after_is_enough(owned):
     with owned.client(None) as client:
         assert [sign_in(client, "wrong").status_code for _ in range(5)] == [401] * 5
-        time.sleep(0.7)  # so that what remains is not a whole number of seconds
+        slow_down(owned)
         refused = sign_in(client)
         assert refused.status_code == 429, "even with the right password"
-        time.sleep(int(refused.headers["retry-after"]) + 0.05)
+        assert 1 <= int(refused.headers["retry-after"]) <= 300
+        later(owned, int(refused.headers["retry-after"]))
         assert sign_in(client).status_code == 200, "after as long as the server itself asked for"
+
+
+@pytest.mark.parametrize("email", [EMAIL, "nobody@example.com"])
+def test_an_account_that_waits_is_told_like_one_that_is_not_there(owned, email):
+    with owned.client(None) as client:
+        assert [sign_in(client, "wrong", email).status_code for _ in range(5)] == [401] * 5
+        slow_down(owned)
+        refused = sign_in(client, "wrong", email)
+        assert (refused.status_code, refused.json()) == (
+            429,
+            {"detail": "Too many failed attempts. Wait and try again."},
+        )
+
+
+def test_what_somebody_types_makes_no_address_wait_and_no_set_up(data_dir):
+    victim = {"x-forwarded-for": "203.0.113.9"}
+    typed = [prefix + "203.0.113.9" for prefix in ("", "address ", "sign-up ", "set-up ")]
+    environment = {**NO_ADMIN, "MODELYARD_TRUSTED_PROXIES": "127.0.0.0/8", "ENABLE_SIGNUP": "true"}
+    with run_yard(data_dir, environment) as yard, yard.client(None) as client:
+        for number, email in enumerate([*typed, "first administrator", EMAIL]):
+            form_typed = {"email": email, "password": "wrong password"}
+            elsewhere = {"x-forwarded-for": f"198.51.100.{number}"}
+            assert client.post("/api/v1/auths/signin", json=form_typed, headers=elsewhere).status_code == 401
+            assert client.post("/api/v1/setup", json=form("guess"), headers=elsewhere).status_code == 403
+        slow_down(yard)
+        answers = [
+            client.post("/api/v1/setup", json=form(setup_token(yard)), headers=victim),
+            client.post("/api/v1/auths/signup", json={"email": "n@example.com", "password": PASSWORD}, headers=victim),
+            client.post("/api/v1/auths/signin", json={"email": "n@example.com", "password": PASSWORD}, headers=victim),
+        ]
+        assert [answer.status_code for answer in answers] == [200] * 3
+        waits = client.post("/api/v1/auths/signin", json={"email": EMAIL, "password": PASSWORD}, headers=victim)
+        assert waits.status_code == 429, "those that were made count"
 
 
 def test_guessing_many_passwords_at_once_is_slowed_down_too(owned):

@@ -89,7 +89,7 @@ FAULTS: dict[int | str, dict[str, Any]] = {
         (431, "The request head is too large"),
         (429, "Too many attempts"),
         (502, "A backend failed"),
-        (503, "The database is away"),
+        (503, "The database is away, or too many sign in at once"),
     )
 }
 

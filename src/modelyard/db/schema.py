@@ -103,8 +103,8 @@ sign_in_attempts = Table(
     "sign_in_attempts",
     metadata,
     Column("subject", LargeBinary(32), primary_key=True, comment="keyed digest of an account, an address, ..."),
-    Column("count", Integer, nullable=False),
-    Column("last_at", Double, nullable=False, index=True),
+    Column("count", Double, nullable=False, comment="as it was at the last one; it fades"),
+    Column("last_at", Double, nullable=False, index=True, comment="Unix seconds of the database"),
 )
 
 connections = Table(

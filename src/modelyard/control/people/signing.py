@@ -28,18 +28,19 @@ class Visit:
 async def sign_in(changes: Changes, seal: Seal, *, email: str, password: str, visit: Visit) -> tuple[str, UserRow]:
     """(token, user). Raises Problem UNAUTHENTICATED, or RATE_LIMITED after too many failures."""
     email = email.strip().lower()[:254]
-    await throttle.attempt(changes.database, seal, email, visit.address)
-    async with changes.database.read() as connection:
-        found = await queries.by_email(connection, email)
-    known = found["password_hash"] if found is not None and found["kind"] == PERSON else None
-    if not await passwords.verified(known, password) or found is None:
-        raise _refused()
+    subjects = throttle.account(email), throttle.address(visit.address)
+    async with throttle.attempt(changes.database, seal, *subjects):
+        async with changes.database.read() as connection:
+            found = await queries.by_email(connection, email)
+        known = found["password_hash"] if found is not None and found["kind"] == PERSON else None
+        if not await passwords.verified(known, password) or found is None:
+            raise _refused()
+    await throttle.succeeded(changes.database, seal, *subjects)
     user = UserRow(id=found["id"], email=found["email"], name=found["name"], role=found["role"])
     async with changes.begin(Actor(user_id=user.id, address=visit.address)) as change:
         # A password that was changed while it was checked opens nothing.
         if await queries.password_hash(change.connection, user.id) != known:
             raise _refused()
-        await throttle.succeeded(change.connection, seal, email, visit.address)
         token = await open_session(
             change, seal, user.id, visit.seconds, address=visit.address, user_agent=visit.user_agent
         )
@@ -67,9 +68,9 @@ async def sign_up(
     email = checked_email(email)
     passwords.check_length(password)
     # Never taken back: neither many accounts nor a search for taken addresses come quickly from one place.
-    await throttle.attempt(changes.database, seal, f"sign-up {visit.address}")
-    # Before it is known whether the address is taken, so that the time tells nothing.
-    password_hash = await passwords.hashed(password)
+    async with throttle.attempt(changes.database, seal, throttle.signing_up(visit.address)):
+        # Before it is known whether the address is taken, so that the time tells nothing.
+        password_hash = await passwords.hashed(password)
     # Only ever the two lowest roles, whatever is stored.
     role = USER if settings[table.SIGN_UP_ROLE] == USER else PENDING
     wanted = settings[table.SIGN_UP_GROUP]
@@ -116,16 +117,17 @@ async def change_password(
     """
     refuse_declared(actor.user_id, declared.users)
     passwords.check_length(new_password)
-    await throttle.attempt(changes.database, seal, email, actor.address)
-    async with changes.database.read() as connection:
-        known = await queries.password_hash(connection, actor.user_id)
-    if not await passwords.verified(known, password):
-        raise Problem(Kind.FORBIDDEN, "The present password is wrong.", param="password")
-    password_hash = await passwords.hashed(new_password)
+    subjects = throttle.account(email), throttle.address(actor.address)
+    async with throttle.attempt(changes.database, seal, *subjects):
+        async with changes.database.read() as connection:
+            known = await queries.password_hash(connection, actor.user_id)
+        if not await passwords.verified(known, password):
+            raise Problem(Kind.FORBIDDEN, "The present password is wrong.", param="password")
+        await throttle.succeeded(changes.database, seal, *subjects)
+        password_hash = await passwords.hashed(new_password)
     async with changes.begin(actor) as change:
         if await queries.password_hash(change.connection, actor.user_id) != known:
             raise Problem(Kind.CONFLICT, "The password was changed by somebody else meanwhile.", param="password")
-        await throttle.succeeded(change.connection, seal, email, actor.address)
         await update_user(change, actor.user_id, declared=declared.users, password_hash=password_hash)
         if visit is None:
             return None

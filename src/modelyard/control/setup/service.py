@@ -18,7 +18,6 @@ from modelyard.db.schema import facts
 
 TOKEN = "setup-token"  # noqa: S105 - the name of a row
 FIRST_KEY = "first key"
-FIRST_ADMINISTRATOR = "first administrator"
 
 
 async def needed(database: Database) -> bool:
@@ -51,30 +50,41 @@ async def set_up(
     """Make the first administrator. (user, session token, first API key). Raises Problem."""
     passwords.check_length(password)
     email = checked_email(email)
-    # Not before these: a right token may be tried with a better password.
-    await throttle.attempt(changes.database, seal, FIRST_ADMINISTRATOR, address)
-    await _check(changes.database, seal, token)  # before the costly hash
+    await _check(changes.database, seal, token, address)  # before the costly hash
     password_hash = await passwords.hashed(password)
     async with changes.begin(Actor(user_id="setup", address=address)) as change:
         # Of two who use the link at once, the second finds it gone.
         found = await change.connection.execute(delete(facts).where(facts.c.name == TOKEN).returning(facts.c.value))
-        _compare(found.scalar(), seal, token)
-        await throttle.succeeded(change.connection, seal, FIRST_ADMINISTRATOR, address)
+        if not _is_right(found.scalar(), seal, token):
+            raise _not_valid()
         user = await create_user(change, email=email, name="", role=ADMIN, password_hash=password_hash)
         session = await open_session(change, seal, user.id, session_seconds, address=address, user_agent=user_agent)
         _, key = await add_key(change, seal, name=FIRST_KEY, user_id=user.id)
     return user, session, key
 
 
-async def _check(database: Database, seal: Seal, token: str) -> None:
+async def _check(database: Database, seal: Seal, token: str, address: str) -> None:
+    """Raises Problem FORBIDDEN, or RATE_LIMITED after too many wrong ones.
+
+    Only wrong ones are counted, as long as there is a right one: nobody guesses 256 bits, but somebody who tries must not
+    make the one who holds the link wait.
+    """
     async with database.read() as connection:
         stored = (await connection.execute(select(facts.c.value).where(facts.c.name == TOKEN))).scalar()
-    _compare(stored, seal, token)
+    if _is_right(stored, seal, token):
+        return
+    if stored is not None:
+        async with throttle.attempt(database, seal, throttle.setting_up(address)):
+            pass
+    raise _not_valid()
 
 
-def _compare(stored: object, seal: Seal, token: str) -> None:
-    if not isinstance(stored, str) or not hmac.compare_digest(stored, seal.digest(token).hex()):
-        raise Problem(
-            Kind.FORBIDDEN,
-            "This setup link is not valid: it was used, or a newer one was printed. Start the server again for a new one.",
-        )
+def _is_right(stored: object, seal: Seal, token: str) -> bool:
+    return isinstance(stored, str) and hmac.compare_digest(stored, seal.digest(token).hex())
+
+
+def _not_valid() -> Problem:
+    return Problem(
+        Kind.FORBIDDEN,
+        "This setup link is not valid: it was used, or a newer one was printed. Start the server again for a new one.",
+    )

@@ -15,8 +15,8 @@ def upgrade() -> None:
         sa.Column(
             "subject", sa.LargeBinary(length=32), nullable=False, comment="keyed digest of an account, an address, ..."
         ),
-        sa.Column("count", sa.Integer(), nullable=False),
-        sa.Column("last_at", sa.Double(), nullable=False),
+        sa.Column("count", sa.Double(), nullable=False, comment="as it was at the last one; it fades"),
+        sa.Column("last_at", sa.Double(), nullable=False, comment="Unix seconds of the database"),
         sa.PrimaryKeyConstraint("subject", name=op.f("pk_sign_in_attempts")),
     )
     op.create_index("ix_sign_in_attempts_last_at", "sign_in_attempts", ["last_at"])
