@@ -713,6 +713,7 @@ def progressed(yard) -> set[str]:
     return {call_id.decode() for call_id in re.findall(rb'\{"p":\["([^"]+)",[1-9]', journal)}
 
 
+@pytest.mark.timeout(600)  # three starts of a server
 async def test_sigterm_lets_translated_streams_end_and_kill_9_loses_none(upstream, data_dir):
     with run_yard(data_dir) as yard:
         connect_kinds(yard, upstream, headers={"x-script-delay-ms": "30", "x-script-events": "200"})
