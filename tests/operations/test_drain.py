@@ -35,7 +35,7 @@ async def _sigterm_lets_streams_end(upstream, data_dir, workers: int) -> None:
     environment = {"MODELYARD_DRAIN_SECONDS": "30", "MODELS_CACHE_TTL": "1"}
     with run_yard(data_dir, environment, ("--workers", str(workers))) as yard:
         model = connect_paced(yard, upstream.base_url, delay_ms=40, events=80)
-        await every_worker(yard, workers, lambda names: model in names, "the model is offered", 15)
+        await every_worker(yard, workers, lambda names: model in names, "the model is offered")
         async with session_of(fresh=True) as session:
             streams, tasks = await _begin(session, yard, model, 50)
             yard.process.terminate()

@@ -109,7 +109,7 @@ def test_a_wrong_setting_is_told_by_name_with_its_fault_and_an_example(folder, n
     environment, variable, fault = WRONG[name]
     port = [] if "MODELYARD_PORT" in environment else ["--port", "0"]
     try:
-        done = modelyard("serve", *port, cwd=folder, environment=environment, seconds=8)
+        done = modelyard("serve", *port, cwd=folder, environment=environment)
     except subprocess.TimeoutExpired:
         raise AssertionError(f"it serves with {environment}") from None
     assert "Traceback" not in done.stdout, done.stdout[-1500:]

@@ -45,31 +45,31 @@ async def _spread(yard, key: str = ADMIN_KEY, rounds: int = 10) -> list[tuple[in
 
 async def test_both_workers_serve_and_a_key_is_known_and_forgotten_by_both(upstream, data_dir):
     with run_yard(data_dir, environment_of(upstream), TWO) as yard:
-        await every_worker(yard, 2, lambda names: "echo" in names, "models are offered", 10)
+        await every_worker(yard, 2, lambda names: "echo" in names, "models are offered")
         assert {status for status, _, _ in await _spread(yard)} == {200}
         key = yard.make_key()
         key_id = next(
             row["id"] for row in yard.admin.get("/api/v1/keys").json()["items"] if row["source"] == "database"
         )
-        await every_worker(yard, 2, lambda names: "echo" in names, "a new key is known", 5, key)
+        await every_worker(yard, 2, lambda names: "echo" in names, "a new key is known", key)
         assert yard.admin.delete(f"/api/v1/keys/{key_id}").status_code == 200
-        await every_worker(yard, 2, lambda names: names == [], "a revoked key is refused", 5, key)
+        await every_worker(yard, 2, lambda names: names == [], "a revoked key is refused", key)
         assert {status for status, _, _ in await _spread(yard, key)} == {401}
 
 
 async def test_a_connection_made_through_one_worker_is_offered_by_the_other(upstream, data_dir):
     with run_yard(data_dir, {}, TWO) as yard:
-        await every_worker(yard, 2, lambda names: names == [], "both serve", 10)
+        await every_worker(yard, 2, lambda names: names == [], "both serve")
         yard.connect("late", upstream.base_url)
-        await every_worker(yard, 2, lambda names: "echo" in names, "its models are offered", 8)
+        await every_worker(yard, 2, lambda names: "echo" in names, "its models are offered")
 
 
 async def test_a_connection_switched_off_through_one_worker_leaves_the_other(upstream, data_dir):
     with run_yard(data_dir, {"MODELS_CACHE_TTL": "1"}, TWO) as yard:
         made = yard.connect("soon-off", upstream.base_url)
-        await every_worker(yard, 2, lambda names: "echo" in names, "its models are offered", 10)
+        await every_worker(yard, 2, lambda names: "echo" in names, "its models are offered")
         assert yard.admin.patch(f"/api/v1/connections/{made['id']}", json={"enable": False}).status_code == 200
-        await every_worker(yard, 2, lambda names: names == [], "its models are gone", 5)
+        await every_worker(yard, 2, lambda names: names == [], "its models are gone")
 
 
 def test_killing_the_main_process_leaves_no_worker_behind(upstream, data_dir):
@@ -85,12 +85,12 @@ def test_killing_the_main_process_leaves_no_worker_behind(upstream, data_dir):
 
 async def test_a_killed_worker_is_started_again_and_no_call_is_lost(upstream, data_dir):
     with run_yard(data_dir, environment_of(upstream), TWO) as yard:
-        before = await every_worker(yard, 2, lambda names: "echo" in names, "models are offered", 10)
+        before = await every_worker(yard, 2, lambda names: "echo" in names, "models are offered")
         first = await _spread(yard)
         workers = children_of(yard.process.pid)
         os.kill(min(workers), signal.SIGKILL)
         wait(lambda: len(children_of(yard.process.pid) - {min(workers)}) == 2, "a new worker", 15)
-        after = await every_worker(yard, 2, lambda names: "echo" in names, "both offer models again", 15)
+        after = await every_worker(yard, 2, lambda names: "echo" in names, "both offer models again")
         assert len(after - before) == 1, "one of the two is new"
         second = await _spread(yard)
         ids = {call_id for _, call_id, _ in first + second}
@@ -102,7 +102,7 @@ async def test_a_killed_worker_is_started_again_and_no_call_is_lost(upstream, da
 
 async def test_sigterm_ends_the_main_process_and_its_workers_with_exit_code_0(upstream, data_dir):
     with run_yard(data_dir, environment_of(upstream), TWO) as yard:
-        await every_worker(yard, 2, lambda names: "echo" in names, "models are offered", 10)
+        await every_worker(yard, 2, lambda names: "echo" in names, "models are offered")
         answers = await _spread(yard)
         workers = children_of(yard.process.pid)
         assert await asyncio.to_thread(yard.terminate) == 0
@@ -129,8 +129,8 @@ def _all_end(workers: set[int]) -> None:
 async def test_the_calls_a_minute_of_a_key_hold_over_both_workers(upstream, data_dir):
     with run_yard(data_dir, environment_of(upstream), TWO) as yard:
         key = yard.make_key(limits={"rpm": 11})
-        await every_worker(yard, 2, lambda names: True, "both serve", 10)
-        await every_worker(yard, 2, lambda names: names != [], "the key is known", 5, key)
+        await every_worker(yard, 2, lambda names: True, "both serve")
+        await every_worker(yard, 2, lambda names: names != [], "the key is known", key)
         answers = []
         async with session_of(key, fresh=True) as session:
             for _ in range(
@@ -150,8 +150,8 @@ async def test_the_calls_a_minute_of_a_key_hold_over_both_workers(upstream, data
 async def test_a_limit_below_the_number_of_workers_is_told_truly(upstream, data_dir):
     with run_yard(data_dir, environment_of(upstream), TWO) as yard:
         key = yard.make_key(limits={"rpm": 1})
-        await every_worker(yard, 2, lambda names: True, "both serve", 10)
-        await every_worker(yard, 2, lambda names: names != [], "the key is known", 5, key)
+        await every_worker(yard, 2, lambda names: True, "both serve")
+        await every_worker(yard, 2, lambda names: names != [], "the key is known", key)
         answers = await _spread(yard, key)
         assert [status for status, _, _ in answers].count(200) <= 1
         refused = [content["error"]["message"] for status, _, content in answers if status == 429]
@@ -226,7 +226,7 @@ async def test_guesses_are_counted_by_all_workers_together_and_over_a_restart(up
             return answer.status
 
     with run_yard(data_dir, environment_of(upstream), ("--workers", "4")) as yard:
-        await every_worker(yard, 4, lambda names: "echo" in names, "models are offered", 15)
+        await every_worker(yard, 4, lambda names: "echo" in names, "models are offered")
         began = time.monotonic()
         async with session_of(ADMIN_KEY, fresh=True) as session:
             found = await asyncio.gather(*(guess(session, yard) for _ in range(60)))
