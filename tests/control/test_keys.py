@@ -308,7 +308,7 @@ def test_a_bounded_key_ends_itself_and_no_other(peopled, user, bounds):
 def test_a_user_has_a_bounded_number_of_keys(peopled, other):
     owner = other.get("/api/v1/auths/").json()["id"]
     kept = make(other).json()
-    with closing(sqlite3.connect(peopled.data_dir / "modelyard.db", timeout=10)) as database, database:
+    with closing(sqlite3.connect(peopled.data_dir / "modelyard.db", timeout=60)) as database, database:
         columns = "id, user_id, name, digest, hint, created_at"
         [(number,)] = database.execute(
             "SELECT count(*) FROM api_keys WHERE user_id = ? AND revoked_at IS NULL", (owner,)
@@ -324,7 +324,7 @@ def test_a_user_has_a_bounded_number_of_keys(peopled, other):
             assert other.delete(f"/api/v1/keys/many-{at}").status_code == 200
         assert make(other).status_code == 200
     finally:
-        with closing(sqlite3.connect(peopled.data_dir / "modelyard.db", timeout=10)) as database, database:
+        with closing(sqlite3.connect(peopled.data_dir / "modelyard.db", timeout=60)) as database, database:
             database.execute("DELETE FROM api_keys WHERE name = 'many'")
 
 
@@ -409,7 +409,7 @@ def test_a_revoked_or_expired_key_is_not_rotated(peopled, user):
 
 
 def test_a_key_without_a_secret_gets_its_first_one_by_rotation(peopled):
-    with closing(sqlite3.connect(peopled.data_dir / "modelyard.db")) as database, database:
+    with closing(sqlite3.connect(peopled.data_dir / "modelyard.db", timeout=60)) as database, database:
         values = ("bare", "built-in-administrator", "from code", b"x" * 32, "", 1)
         database.execute(
             "INSERT INTO api_keys (id, user_id, name, digest, hint, created_at) VALUES (?, ?, ?, ?, ?, ?)", values

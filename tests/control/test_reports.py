@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.control.conftest import OTHER_KEY, USER_KEY
-from tests.servers import free_port
+from tests.operations.tools import reserved_port
 from tests.yard import run_yard
 
 ASK = {"model": "echo", "messages": [{"role": "user", "content": "one two three"}]}
@@ -139,9 +139,8 @@ def test_the_audit_log_has_filters_and_pages(busy):
 
 
 def test_the_metrics_have_a_port_of_their_own(upstream, tmp_path):
-    port = free_port()
-    environment = {"OPENAI_API_BASE_URL": upstream.base_url, "METRICS_PORT": str(port)}
-    with run_yard(tmp_path / "data", environment) as yard:
+    environment = {"OPENAI_API_BASE_URL": upstream.base_url}
+    with reserved_port() as port, run_yard(tmp_path / "data", {**environment, "METRICS_PORT": str(port)}) as yard:
         with yard.client(None) as client:
             text = client.get(f"http://127.0.0.1:{port}/metrics").text
         assert "modelyard_models" in text

@@ -84,7 +84,7 @@ def test_calls_survive_a_sigterm_while_the_ledger_is_locked(upstream, data_dir):
         wait_for_rows(data_dir, 3)
         with locked(data_dir / "ledger.db"):
             made |= calls(yard, 20)
-            assert yard.terminate(60) == 0
+            assert yard.terminate(120) == 0
     with run_yard(data_dir, {"OPENAI_API_BASE_URL": upstream.base_url}):
         exact(wait_for_rows(data_dir, len(made)), made)
 

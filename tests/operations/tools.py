@@ -18,7 +18,7 @@ import aiohttp
 from tests.yard import ADMIN_KEY, KEPT, Yard
 
 # For what must come: a slow machine may take its time, and a right one loses none of it.
-LONG_SECONDS = 60.0
+PATIENCE = 60.0
 
 # `ok` tokens of one call of ASK: the scripted upstream counts words.
 ASK = {"model": "echo", "messages": [{"role": "user", "content": "one two three"}]}
@@ -60,7 +60,7 @@ async def session_of(key: str = ADMIN_KEY, *, fresh: bool = False) -> AsyncItera
     """A client for any number of calls at once. `fresh`: each on a TCP connection of its own."""
     connector = aiohttp.TCPConnector(limit=0, force_close=fresh)
     headers = {"authorization": f"Bearer {key}"}
-    timeout = aiohttp.ClientTimeout(total=120)
+    timeout = aiohttp.ClientTimeout(total=600)
     async with aiohttp.ClientSession(connector=connector, headers=headers, timeout=timeout) as session:
         yield session
 
@@ -71,7 +71,7 @@ async def ask(session: aiohttp.ClientSession, url: str, body: Mapping[str, Any] 
         return answer.status, answer.headers.get("x-request-id", ""), await answer.json()
 
 
-async def until(reached: Callable[[], bool], what: str, seconds: float = LONG_SECONDS) -> None:
+async def until(reached: Callable[[], bool], what: str, seconds: float = PATIENCE) -> None:
     """Wait for something that happens in the same event loop or outside."""
     deadline = time.monotonic() + seconds
     while not reached():
@@ -79,7 +79,7 @@ async def until(reached: Callable[[], bool], what: str, seconds: float = LONG_SE
         await asyncio.sleep(0.02)
 
 
-def wait(reached: Callable[[], bool], what: str, seconds: float = LONG_SECONDS) -> None:
+def wait(reached: Callable[[], bool], what: str, seconds: float = PATIENCE) -> None:
     """The same without an event loop."""
     deadline = time.monotonic() + seconds
     while not reached():
@@ -97,7 +97,7 @@ async def every_worker(
 ) -> set[str]:
     """The processes, once so many show the right list of models each ([] for a refused key), on fresh connections."""
     verdicts: dict[str, bool] = {}
-    deadline = time.monotonic() + LONG_SECONDS
+    deadline = time.monotonic() + PATIENCE
     async with session_of(key, fresh=True) as session:
 
         async def look() -> None:
@@ -123,7 +123,7 @@ def ledger(data_dir: Path) -> list[dict[str, Any]]:
 
 def wait_for_rows(data_dir: Path, count: int) -> list[dict[str, Any]]:
     """The ledger once it holds that many calls."""
-    deadline = time.monotonic() + LONG_SECONDS
+    deadline = time.monotonic() + PATIENCE
     while len(rows := ledger(data_dir)) < count and time.monotonic() < deadline:
         time.sleep(0.05)
     return rows
@@ -132,7 +132,7 @@ def wait_for_rows(data_dir: Path, count: int) -> list[dict[str, Any]]:
 @contextmanager
 def locked(file: Path) -> Iterator[None]:
     """A SQLite file that another process keeps for itself."""
-    with closing(sqlite3.connect(file, isolation_level=None, timeout=LONG_SECONDS)) as connection:
+    with closing(sqlite3.connect(file, isolation_level=None, timeout=PATIENCE)) as connection:
         connection.execute("BEGIN EXCLUSIVE")
         try:
             yield
@@ -181,7 +181,7 @@ def modelyard(
     """A command that ends by itself, with its output in `stdout`."""
     return subprocess.run(
         [sys.executable, "-m", "modelyard", *arguments], cwd=cwd, env=clean_environment(environment), text=True,
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=LONG_SECONDS, check=False,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=PATIENCE, check=False,
     )  # fmt: skip
 
 
