@@ -41,6 +41,7 @@ async def _sigterm_lets_streams_end(data_dir, workers: int) -> None:
             streams, tasks = await _begin(session, yard, 50)
             yard.process.terminate()
             await until(lambda: refused(yard.url), "new connections are refused while streams run")
+            await asyncio.sleep(3)  # what would end them early gets its time
             assert not any(task.done() for task in tasks), "all are still running"
             backend.go_on.set()
             await asyncio.gather(*tasks)
