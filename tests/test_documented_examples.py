@@ -6,7 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import httpx2
 import pytest
 
 from tests.engine import Engine
@@ -26,10 +25,9 @@ def blocks(document: str, language: str) -> list[str]:
 def new_server(engine: Engine, tmp_path_factory):
     """A server as `make run` starts it: no administrator yet. (its address, the first key)"""
     with run_yard(tmp_path_factory.mktemp("readme") / "data", {"MODELYARD_ADMIN_API_KEY": ""}) as yard:
-        answer = httpx2.post(
-            yard.url + "/api/v1/setup",
-            json={"token": setup_token(yard), "email": "you@example.com", "password": "a good password"},
-        )
+        form = {"token": setup_token(yard), "email": "you@example.com", "password": "a good password"}
+        with yard.client(None) as client:
+            answer = client.post("/api/v1/setup", json=form)
         assert answer.status_code == 200, answer.text
         yield yard.url, answer.json()["key"], engine.base_url.removesuffix("/v1")
 

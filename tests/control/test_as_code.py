@@ -374,6 +374,6 @@ models: [{{id: echo, access_control: null}}, {{id: brief, name: Brief, base_mode
     with run_yard(data_dir) as yard:
         told = applied(data_dir, wanted, MODELYARD_ADMIN_API_KEY=ADMIN_KEY)
         assert "Applied: this is revision 2." in told
-        wait(lambda: "brief" in offered(), "the server offers what was applied", seconds=10)
+        wait(lambda: "brief" in offered(), "the server offers what was applied")
         modelyard(data_dir, "rollback", "1", "--yes", MODELYARD_ADMIN_API_KEY=ADMIN_KEY)
-        wait(lambda: "brief" not in offered(), "the server no longer offers what was rolled back", seconds=10)
+        wait(lambda: "brief" not in offered(), "the server no longer offers what was rolled back")

@@ -15,12 +15,15 @@ from modelyard.core.clock import now
 from modelyard.db import migrate
 from modelyard.db.engine import Database, sqlite_url
 from tests.control.conftest import CONFINED_ADMIN_KEY, KEYS, OTHER_KEY, PEOPLE, USER_KEY
+from tests.operations.tools import PATIENCE, reserved_port
 from tests.postgres import run_postgres
-from tests.servers import free_port, run_scripted
+from tests.servers import run_scripted
 from tests.yard import run_yard
 
 SECRET = "sk-of-the-model-server-0123456789"
 FINISHED = ("loaded", "unloaded", "failed", "not_supported")
+# Longer than whatever a test does meanwhile.
+HELD_SECONDS = 150
 
 
 class Server:
@@ -87,7 +90,7 @@ class Server:
             return 400, {"error": f'"{name}" does not support generate'}
         time.sleep(self.load_seconds)
         if self.holds:
-            self.stuck.wait(20)
+            self.stuck.wait(HELD_SECONDS)
         self.memory[name] = "loaded"
         return 200, {"model": name, "done": True, "done_reason": "load"}
 
@@ -159,7 +162,7 @@ def shared(tmp_path_factory):
     folder = tmp_path_factory.mktemp("lifecycle")
     file = folder / "yard.yaml"
     file.write_text(PEOPLE)
-    environment = {**KEYS, "MODELYARD_LOAD_TIMEOUT": "10"}
+    environment = {**KEYS, "MODELYARD_LOAD_TIMEOUT": str(HELD_SECONDS)}
     with run_yard(folder / "data", environment, ("--config", str(file))) as running:
         yield running
         assert "Traceback" not in running.output()
@@ -208,9 +211,9 @@ def jobs(yard, connection):
     return [job for job in reversed(items) if job["connection_id"] == connection["id"]]
 
 
-def settled(yard, connection, count, seconds=20):
+def settled(yard, connection, count):
     """(kind, state) of the jobs of a connection once there are so many, all of them ended."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + PATIENCE
     while True:
         found = jobs(yard, connection)
         done = [(job["kind"], job["state"]) for job in found]
@@ -225,7 +228,7 @@ def state(client, model):
     return next((item for item in items if item["model_id"] == model), None)
 
 
-def eventually(look, seconds=20):
+def eventually(look, seconds=PATIENCE):
     deadline = time.monotonic() + seconds
     while not look():
         assert time.monotonic() < deadline, look
@@ -455,8 +458,8 @@ def test_a_thousand_activations_are_bounded(shared):
             for n in range(1000)
         ]
         assert shared.admin.post("/api/v1/models/import", json={"models": rows}).status_code == 200
-        eventually(lambda: len(jobs(shared, connection)) >= 1000 - 200, 60)
-        eventually(lambda: all(job["state"] in FINISHED for job in jobs(shared, connection)), 60)
+        eventually(lambda: len(jobs(shared, connection)) >= 1000 - 200, 120)
+        eventually(lambda: all(job["state"] in FINISHED for job in jobs(shared, connection)), 120)
         found = [job["state"] for job in jobs(shared, connection)]
         assert server.most_at_once <= 2
         assert 50 <= found.count("loaded") <= 110
@@ -517,9 +520,10 @@ def test_a_backend_that_fails_to_unload_is_told_as_502(shared, ollama):
 
 def test_a_backend_that_is_gone_is_told_as_502(shared):
     gone = Server("llama:8b")
-    gone.url = f"http://127.0.0.1:{free_port()}"
-    connection, prefix = connect(shared, gone, model_ids=["llama:8b"])
-    answer = shared.admin.post("/api/models/unload", json={"model": f"{prefix}llama:8b"})
+    with reserved_port() as port:
+        gone.url = f"http://127.0.0.1:{port}"
+        connection, prefix = connect(shared, gone, model_ids=["llama:8b"])
+        answer = shared.admin.post("/api/models/unload", json={"model": f"{prefix}llama:8b"})
     assert answer.status_code == 502
     reason = "Connection refused. Is it running?"
     assert answer.json()["detail"] == f"Not unloaded from {connection['name']}: {reason}"
@@ -637,7 +641,7 @@ def test_a_load_is_undone_when_another_process_deactivated_meanwhile(ollama, dat
         ollama.holds = True
         preset(yard, "llama:8b", "helper")
         eventually(lambda: ollama.counts()["loads"] == 1)
-        with closing(sqlite3.connect(data_dir / "modelyard.db", timeout=10)) as connection, connection:
+        with closing(sqlite3.connect(data_dir / "modelyard.db", timeout=PATIENCE)) as connection, connection:
             connection.execute("UPDATE models SET is_active = 0 WHERE id = 'helper'")
         ollama.stuck.set()
         eventually(lambda: ollama.counts()["unloads"] == 1 and ollama.memory == {})

@@ -78,7 +78,7 @@ def test_a_picture_goes_back_too(yard: Yard) -> None:
 
 def kept_pictures(yard: Yard) -> list[str]:
     """Ids of the objects whose histories hold pictures, one for each picture."""
-    with closing(sqlite3.connect(yard.data_dir / "modelyard.db", timeout=10)) as database:
+    with closing(sqlite3.connect(yard.data_dir / "modelyard.db", timeout=60)) as database:
         query = "SELECT entity_id FROM versions WHERE instr(content, 'data:image') ORDER BY entity_id"
         return [row[0] for row in database.execute(query)]
 
@@ -102,7 +102,7 @@ def test_a_picture_is_kept_once_for_all_versions_and_while_one_of_them_has_it(ya
     yard.admin.post(f"{M}/model/delete", json={"id": "pictured"})
     make(yard.admin, "pictured", meta={"profile_image_url": PNG})
     yard.admin.post(f"{M}/model/delete", json={"id": "pictured"})
-    with closing(sqlite3.connect(yard.data_dir / "modelyard.db", timeout=10)) as database, database:
+    with closing(sqlite3.connect(yard.data_dir / "modelyard.db", timeout=60)) as database, database:
         database.execute("DELETE FROM trash WHERE id = (SELECT max(id) FROM trash WHERE entity_id = 'pictured')")
     assert yard.admin.post(f"{M}/model/restore", json={"id": "pictured"}).status_code == 200
     assert put_in_force(yard, "pictured", made[1]["version_id"]).json()["meta"] == {"profile_image_url": PNG}
@@ -216,14 +216,14 @@ def test_what_is_older_than_30_days_is_gone_with_its_history(yard: Yard) -> None
     make(yard.admin, "old")
     yard.admin.post(f"{M}/model/delete", json={"id": "old"})
     file = yard.data_dir / "modelyard.db"
-    with closing(sqlite3.connect(file, timeout=10)) as database, database:
+    with closing(sqlite3.connect(file, timeout=60)) as database, database:
         database.execute("UPDATE trash SET deleted_at = deleted_at - 2592001 WHERE entity_id = 'old'")
         [(kept,)] = database.execute("SELECT count(*) FROM versions WHERE entity_id LIKE 'deleted %'")
     assert yard.admin.post(f"{M}/model/restore", json={"id": "old"}).status_code == 404
     assert "old" not in [row["id"] for row in yard.admin.get(f"{M}/deleted").json()["items"]]
     make(yard.admin, "newer")
     yard.admin.post(f"{M}/model/delete", json={"id": "newer"})
-    with closing(sqlite3.connect(file, timeout=10)) as database:
+    with closing(sqlite3.connect(file, timeout=60)) as database:
         assert database.execute("SELECT count(*) FROM trash WHERE entity_id = 'old'").fetchone() == (0,)
         [(now,)] = database.execute("SELECT count(*) FROM versions WHERE entity_id LIKE 'deleted %'")
     assert now == kept  # one gone, one come

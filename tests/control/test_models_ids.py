@@ -28,7 +28,7 @@ def yard(upstream: Scripted, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 def old(yard: Yard) -> Iterator[dict[str, Any]]:
     """A preset of a time when ids might hold blanks."""
     make(yard.admin, "old-one")
-    with closing(sqlite3.connect(yard.data_dir / "modelyard.db", timeout=10)) as database, database:
+    with closing(sqlite3.connect(yard.data_dir / "modelyard.db", timeout=60)) as database, database:
         database.execute("UPDATE models SET id = 'old one' WHERE id = 'old-one'")
         database.execute("UPDATE versions SET entity_id = 'old one' WHERE entity_id = 'old-one'")
     yield read(yard.admin, "old one")

@@ -88,7 +88,7 @@ def test_one_person_has_a_bounded_number_of_models(yard: Yard) -> None:
     with person(yard, "maker") as maker:
         make(maker, "kept-in-trash")
         maker.post(f"{M}/model/delete", json={"id": "kept-in-trash"})
-        with closing(sqlite3.connect(file, timeout=10)) as database, database:
+        with closing(sqlite3.connect(file, timeout=60)) as database, database:
             query = "SELECT count(*) FROM models WHERE user_id = 'file-maker@example.com'"
             [(number,)] = database.execute(query).fetchall()
             columns = "id, user_id, base_model_id, name, params, meta, is_active, updated_at, created_at"
@@ -107,7 +107,7 @@ def test_one_person_has_a_bounded_number_of_models(yard: Yard) -> None:
             maker.post(f"{M}/model/delete", json={"id": "last"})
             make(maker, "again")
         finally:
-            with closing(sqlite3.connect(file, timeout=10)) as database, database:
+            with closing(sqlite3.connect(file, timeout=60)) as database, database:
                 database.execute("DELETE FROM models WHERE name = 'many'")
 
 

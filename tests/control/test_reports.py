@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.control.conftest import OTHER_KEY, USER_KEY
-from tests.servers import free_port
+from tests.operations.tools import reserved_port
 from tests.yard import run_yard
 
 ASK = {"model": "echo", "messages": [{"role": "user", "content": "one two three"}]}
@@ -48,14 +48,18 @@ def test_every_dimension_adds_up(busy):
 
 def test_each_item_tells_when_its_latest_call_began(busy):
     user = "file-user@example.com"
-    with closing(sqlite3.connect(busy.data_dir / "ledger.db", isolation_level=None, timeout=20)) as ledger:
-        began = [row[0] for row in ledger.execute("SELECT started_at FROM ledger WHERE user_id = ?", (user,))]
-        # Calls of one test begin within the same second: one of them is moved.
-        ledger.execute("UPDATE ledger SET started_at = ? WHERE started_at = ?", (max(began) + 5_000, min(began)))
-    assert busy.usage("user")[user]["last_at"] == (max(began) + 5_000) // 1000
-    others = [row for value, row in busy.usage("user").items() if value != user]
-    assert others
-    assert all(row["last_at"] < (max(began) + 5_000) // 1000 for row in others)
+    with closing(sqlite3.connect(busy.data_dir / "ledger.db", isolation_level=None, timeout=60)) as ledger:
+        found = "SELECT id, started_at FROM ledger WHERE user_id = ? ORDER BY started_at, id LIMIT 1"
+        [(first, began)] = ledger.execute(found, (user,))
+        moved = began + 3_600_000  # the first becomes the latest of all, however slowly they were made
+        ledger.execute("UPDATE ledger SET started_at = ? WHERE id = ?", (moved, first))
+        try:
+            rows = busy.usage("user")
+        finally:
+            ledger.execute("UPDATE ledger SET started_at = ? WHERE id = ?", (began, first))
+    assert rows.pop(user)["last_at"] == moved // 1000
+    assert rows
+    assert all(began // 1000 <= row["last_at"] < moved // 1000 for row in rows.values())
 
 
 @pytest.mark.parametrize("group_by", ["id", "started_at", "model; DROP TABLE ledger", "", "MODEL", "model,user"])
@@ -135,9 +139,8 @@ def test_the_audit_log_has_filters_and_pages(busy):
 
 
 def test_the_metrics_have_a_port_of_their_own(upstream, tmp_path):
-    port = free_port()
-    environment = {"OPENAI_API_BASE_URL": upstream.base_url, "METRICS_PORT": str(port)}
-    with run_yard(tmp_path / "data", environment) as yard:
+    environment = {"OPENAI_API_BASE_URL": upstream.base_url}
+    with reserved_port() as port, run_yard(tmp_path / "data", {**environment, "METRICS_PORT": str(port)}) as yard:
         with yard.client(None) as client:
             text = client.get(f"http://127.0.0.1:{port}/metrics").text
         assert "modelyard_models" in text

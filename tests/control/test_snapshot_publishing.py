@@ -599,7 +599,7 @@ async def test_another_process_sees_changes_also_when_the_log_does_not_reach_bac
     other = Published()
     second, _ = world.process(other)
     await second.refresh()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         watching = asyncio.create_task(second.watch())
         await world.put_models({"id": "p0", "base_model_id": "a"})
         while "p0" not in other.snapshot.models:
@@ -634,7 +634,7 @@ async def test_the_log_of_publications_is_cut_and_what_expires_is_forgotten(
     assert {b"k0", b"k1", b"file"} == world.snapshot.credentials.keys()
     monkeypatch.setattr(publisher, "FORGET_SECONDS", 0)
     monkeypatch.setattr(publisher, "TOLD_SECONDS", -10)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         watching = asyncio.create_task(world.publisher.watch())
         while b"k0" in world.snapshot.credentials or (await oldest(world.database)) < MANY_VERSIONS:
             await asyncio.sleep(0.001)

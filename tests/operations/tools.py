@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -15,6 +16,9 @@ from typing import Any
 import aiohttp
 
 from tests.yard import ADMIN_KEY, KEPT, Yard
+
+# For what must come: a slow machine may take its time, and a right one loses none of it.
+PATIENCE = 60.0
 
 # `ok` tokens of one call of ASK: the scripted upstream counts words.
 ASK = {"model": "echo", "messages": [{"role": "user", "content": "one two three"}]}
@@ -56,7 +60,7 @@ async def session_of(key: str = ADMIN_KEY, *, fresh: bool = False) -> AsyncItera
     """A client for any number of calls at once. `fresh`: each on a TCP connection of its own."""
     connector = aiohttp.TCPConnector(limit=0, force_close=fresh)
     headers = {"authorization": f"Bearer {key}"}
-    timeout = aiohttp.ClientTimeout(total=120)
+    timeout = aiohttp.ClientTimeout(total=600)
     async with aiohttp.ClientSession(connector=connector, headers=headers, timeout=timeout) as session:
         yield session
 
@@ -67,7 +71,7 @@ async def ask(session: aiohttp.ClientSession, url: str, body: Mapping[str, Any] 
         return answer.status, answer.headers.get("x-request-id", ""), await answer.json()
 
 
-async def until(reached: Callable[[], bool], what: str, seconds: float = 30) -> None:
+async def until(reached: Callable[[], bool], what: str, seconds: float = PATIENCE) -> None:
     """Wait for something that happens in the same event loop or outside."""
     deadline = time.monotonic() + seconds
     while not reached():
@@ -75,7 +79,7 @@ async def until(reached: Callable[[], bool], what: str, seconds: float = 30) -> 
         await asyncio.sleep(0.02)
 
 
-def wait(reached: Callable[[], bool], what: str, seconds: float = 30) -> None:
+def wait(reached: Callable[[], bool], what: str, seconds: float = PATIENCE) -> None:
     """The same without an event loop."""
     deadline = time.monotonic() + seconds
     while not reached():
@@ -89,11 +93,11 @@ def worker_of(call_id: str) -> str:
 
 
 async def every_worker(
-    yard: Yard, workers: int, right: Callable[[list[str]], bool], what: str, seconds: float, key: str = ADMIN_KEY
+    yard: Yard, workers: int, right: Callable[[list[str]], bool], what: str, key: str = ADMIN_KEY
 ) -> set[str]:
-    """Until each of so many processes shows the right list of models ([] for a refused key) on fresh connections."""
+    """The processes, once so many show the right list of models each ([] for a refused key), on fresh connections."""
     verdicts: dict[str, bool] = {}
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + PATIENCE
     async with session_of(key, fresh=True) as session:
 
         async def look() -> None:
@@ -103,7 +107,7 @@ async def every_worker(
                 verdicts[worker] = right([row["id"] for row in content.get("data", [])])
 
         while len(verdicts) < workers or not all(verdicts.values()):
-            assert time.monotonic() < deadline, f"not within {seconds:.0f} s in every worker: {what} {verdicts}"
+            assert time.monotonic() < deadline, f"not in every worker: {what} {verdicts}"
             verdicts.clear()
             await asyncio.gather(*(look() for _ in range(40)))
             await asyncio.sleep(0.05)
@@ -117,9 +121,9 @@ def ledger(data_dir: Path) -> list[dict[str, Any]]:
         return [dict(row) for row in connection.execute(READ_LEDGER)]
 
 
-def wait_for_rows(data_dir: Path, count: int, seconds: float = 20) -> list[dict[str, Any]]:
+def wait_for_rows(data_dir: Path, count: int) -> list[dict[str, Any]]:
     """The ledger once it holds that many calls."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + PATIENCE
     while len(rows := ledger(data_dir)) < count and time.monotonic() < deadline:
         time.sleep(0.05)
     return rows
@@ -128,12 +132,21 @@ def wait_for_rows(data_dir: Path, count: int, seconds: float = 20) -> list[dict[
 @contextmanager
 def locked(file: Path) -> Iterator[None]:
     """A SQLite file that another process keeps for itself."""
-    with closing(sqlite3.connect(file, isolation_level=None, timeout=10)) as connection:
+    with closing(sqlite3.connect(file, isolation_level=None, timeout=PATIENCE)) as connection:
         connection.execute("BEGIN EXCLUSIVE")
         try:
             yield
         finally:
             connection.execute("ROLLBACK")
+
+
+@contextmanager
+def reserved_port() -> Iterator[int]:
+    """A loopback port on which nobody listens. Whoever is told its number can; the system gives it to nobody else."""
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do; then both can hold it
+        holder.bind(("127.0.0.1", 0))  # without `listen`: a connection is refused
+        yield holder.getsockname()[1]
 
 
 def children_of(process_id: int) -> set[int]:
@@ -163,19 +176,19 @@ def clean_environment(environment: Mapping[str, str] | None = None) -> dict[str,
 
 
 def modelyard(
-    *arguments: str, cwd: Path, environment: Mapping[str, str] | None = None, seconds: float = 30
+    *arguments: str, cwd: Path, environment: Mapping[str, str] | None = None
 ) -> "subprocess.CompletedProcess[str]":
     """A command that ends by itself, with its output in `stdout`."""
     return subprocess.run(
         [sys.executable, "-m", "modelyard", *arguments], cwd=cwd, env=clean_environment(environment), text=True,
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=seconds, check=False,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=PATIENCE, check=False,
     )  # fmt: skip
 
 
 def refuses(*arguments: str, cwd: Path, environment: Mapping[str, str] | None = None) -> str:
     """`modelyard serve` must not start: exit code 2 and something for a person to read, which is given back."""
     try:
-        done = modelyard("serve", "--port", "0", *arguments, cwd=cwd, environment=environment, seconds=10)
+        done = modelyard("serve", "--port", "0", *arguments, cwd=cwd, environment=environment)
     except subprocess.TimeoutExpired as error:
         raise AssertionError(f"it serves, although it must not:\n{error.stdout}") from None
     assert "Traceback" not in done.stdout, done.stdout[-3000:]

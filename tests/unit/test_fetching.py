@@ -145,21 +145,37 @@ async def test_nothing_is_fetched_where_it_is_switched_off() -> None:
     assert recorder.asked == []
 
 
-async def test_several_are_fetched_side_by_side() -> None:
-    class Slow(Recorder):
-        running = most = 0
+class Crowd:
+    """Where several are at once: each that comes in stays until `enough` are there, and a while after that."""
 
+    def __init__(self, enough: int) -> None:
+        self.inside = self.most = 0
+        self._enough = enough
+        self._came = asyncio.Event()
+
+    async def stay(self) -> None:
+        self.inside += 1
+        self.most = max(self.most, self.inside)
+        if self.inside >= self._enough:
+            self._came.set()
+        await self._came.wait()  # what is tested has its own time, and fails when it is over
+        for _ in range(50):  # turns of the loop, in which one too many would come in
+            await asyncio.sleep(0)
+        self.inside -= 1
+
+
+async def test_several_are_fetched_side_by_side() -> None:
+    crowd = Crowd(5)
+
+    class Slow(Recorder):
         async def send(self, *arguments: Any, **named: Any) -> Page:
-            Slow.running += 1
-            Slow.most = max(Slow.most, Slow.running)
-            await asyncio.sleep(0.01)
-            Slow.running -= 1
+            await crowd.stay()
             return await super().send(*arguments, **named)
 
     client: Any = Slow(PNG)
     media = [Media(kind="image", url=f"http://127.0.0.1/{number}") for number in range(5)]
     await Fetcher(client, frozenset({"127.0.0.1"})).fill(media)
-    assert Slow.most == 5
+    assert crowd.most == 5
     assert all(medium.data for medium in media)
 
 
@@ -196,20 +212,17 @@ async def test_an_address_named_twice_is_fetched_once() -> None:
 
 
 async def test_the_process_fetches_a_bounded_number_at_once() -> None:
-    class Slow(Recorder):
-        running = most = 0
+    crowd = Crowd(MAX_AT_ONCE)
 
+    class Slow(Recorder):
         async def send(self, *arguments: Any, **more: Any) -> Page:
-            Slow.running += 1
-            Slow.most = max(Slow.most, Slow.running)
-            await asyncio.sleep(0.01)
-            Slow.running -= 1
+            await crowd.stay()
             return self.page
 
     client: Any = Slow(PNG)
     fetch = Fetcher(client, HOME)
     await asyncio.gather(*(fetch.fill(named(*(f"http://127.0.0.1/{i}/{j}" for j in range(15)))) for i in range(3)))
-    assert Slow.most == MAX_AT_ONCE
+    assert crowd.most == MAX_AT_ONCE
 
 
 async def test_the_first_that_fails_ends_the_others() -> None:
@@ -270,22 +283,18 @@ async def test_a_host_inside_and_one_that_is_not_there_are_told_alike(monkeypatc
 
 async def test_a_host_is_looked_up_once_and_two_at_most_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    running = most = 0
+    crowd = Crowd(2)
 
     async def look_up(host: str, *arguments: Any, **more: Any) -> Any:
-        nonlocal running, most
         asked.append(host)
-        running += 1
-        most = max(most, running)
-        await asyncio.sleep(0.01)
-        running -= 1
+        await crowd.stay()
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("1.1.1.1", 0))]
 
     monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", look_up)
     fetch, recorder = fetcher(PNG)
     await fetch.fill(named(*(f"http://h{number % 5}.example:{80 + number}/{number}" for number in range(15))))
     assert sorted(asked) == [f"h{number}.example" for number in range(5)]
-    assert most == 2
+    assert crowd.most == 2
     assert len(recorder.asked) == 15
 
 
@@ -305,8 +314,9 @@ async def test_a_look_up_has_its_own_time_and_keeps_its_place_until_its_thread_i
         assert "not known" in await refusal(fetch, f"http://h{number}.example/")
     assert fetch._look_ups.locked()
     free.set()
-    await asyncio.sleep(0.01)
-    assert not fetch._look_ups.locked()
+    async with asyncio.timeout(60):
+        while fetch._look_ups.locked():
+            await asyncio.sleep(0)
 
 
 @pytest.mark.parametrize(
