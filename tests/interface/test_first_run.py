@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.engine import ALIAS
-from tests.interface.browser import faults, opened, picture
+from tests.interface.browser import assert_fits, faults, opened, picture
 from tests.interface.conftest import EMAIL, PASSWORD
 from tests.servers import run_scripted
 from tests.yard import run_yard, setup_token
@@ -149,7 +149,7 @@ def test_one_of_the_environment_is_connected_already(browser, engine, data_dir):
         expect(row.get_by_role("switch")).to_be_disabled()
         expect(page.get_by_role("link", name="Continue")).to_be_visible()
         page.set_viewport_size({"width": 360, "height": 740})
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert_fits(page)
         picture(page, "welcome-narrow-dark", whole=True)
         assert faults(page) == []
 

@@ -6,7 +6,7 @@ import re
 import pytest
 from playwright.sync_api import Route, expect
 
-from tests.interface.browser import MIDDLE, NARROW, faults, opened, picture, sign_in, signed_in
+from tests.interface.browser import MIDDLE, NARROW, assert_fits, faults, opened, picture, sign_in, signed_in
 from tests.interface.conftest import ADMINISTRATOR, EMAIL, PASSWORD
 from tests.yard import run_yard
 
@@ -340,4 +340,4 @@ def test_the_current_tab_is_in_sight_on_a_narrow_screen(browser, house):
             page.goto(address)
             expect(page.get_by_role("main").get_by_role("link", name=tab, exact=True)).to_be_in_viewport(ratio=1)
             picture(page, f"tabs-narrow-{tab.lower()}")
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert_fits(page)

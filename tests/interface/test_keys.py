@@ -6,7 +6,7 @@ import time
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.interface.browser import MIDDLE, NARROW, WIDE, faults, opened, picture, sign_in, signed_in
+from tests.interface.browser import MIDDLE, NARROW, WIDE, assert_fits, faults, opened, picture, sign_in, signed_in
 from tests.interface.conftest import EMAIL, PASSWORD
 from tests.interface.names import HOSTILE
 
@@ -317,7 +317,7 @@ def test_pictures_full_and_narrow(house, browser, nothing, theme):
             page.set_viewport_size({"width": width, "height": height})
             page.goto("/keys")
             expect(page.get_by_role("row", name="agent 0")).to_be_visible()
-            assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, label
+            assert_fits(page)
             assert faults(page) == []
             picture(page, f"keys-full-{label}-{theme}")
         page.goto("/keys?new=1")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.interface.browser import MIDDLE, NARROW, faults, opened, picture, sign_in, signed_in
+from tests.interface.browser import MIDDLE, NARROW, assert_fits, faults, opened, picture, sign_in, signed_in
 from tests.interface.conftest import ADMINISTRATOR, EMAIL, PASSWORD
 from tests.servers import Scripted
 from tests.yard import Yard, run_yard
@@ -188,7 +188,7 @@ def test_nothing_overflows_on_a_small_screen_and_nothing_is_lost_in_the_dark(bro
             page.set_viewport_size({"width": MIDDLE[0], "height": MIDDLE[1]})
             picture(page, f"overview-middle-{theme}", whole=True)
             page.set_viewport_size({"width": NARROW[0], "height": NARROW[1]})
-            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+            assert_fits(page)
             picture(page, f"overview-narrow-{theme}", whole=True)
             assert faults(page) == []
 

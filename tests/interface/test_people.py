@@ -6,7 +6,7 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.interface.browser import MIDDLE, NARROW, WIDE, faults, opened, picture, sign_in, signed_in
+from tests.interface.browser import MIDDLE, NARROW, WIDE, assert_fits, faults, opened, picture, sign_in, signed_in
 from tests.interface.conftest import ADMINISTRATOR, EMAIL, PASSWORD
 from tests.interface.names import HOSTILE
 from tests.yard import run_yard
@@ -373,7 +373,7 @@ def test_a_nested_group_is_made_and_the_matrix_tells_what_it_gives(house, page):
         picture(page, "permissions-matrix", whole=True)
         expect(page).to_have_url(re.compile(rf"user={ada}"))
         page.set_viewport_size({"width": NARROW[0], "height": NARROW[1]})
-        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+        assert_fits(page)
         picture(page, "permissions-matrix-narrow")
     finally:
         house.admin.post("/api/v1/models/model/delete", json={"id": "tiny-llama"})
@@ -494,7 +494,7 @@ def test_pictures(house, browser, theme):
                 page.goto(f"/{path}")
                 shown = page.get_by_role("table" if path != "people/permissions" else "switch").first
                 expect(shown).to_be_visible()
-                assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, (path, label)
+                assert_fits(page)
                 assert faults(page) == [], (path, label)
                 picture(page, f"{path.replace('/', '-')}-{label}-{theme}")
         page.goto(f"/people/groups?id={lab}")

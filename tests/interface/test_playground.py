@@ -12,7 +12,7 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.interface.browser import NARROW, WIDE, faults, opened, picture, signed_in
+from tests.interface.browser import NARROW, WIDE, assert_fits, faults, opened, picture, signed_in
 from tests.interface.conftest import EMAIL, PASSWORD
 from tests.interface.playground import ask, connect_models, until_done
 from tests.servers import Scripted
@@ -323,7 +323,7 @@ def test_it_looks_right(browser, models, theme, size, width):
         ask(page, RICH)
         until_done(page, 4)
         picture(page, f"playground-four-{width}-{theme}")
-        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+        assert_fits(page)
         assert faults(page) == []
         if width == "narrow":
             page.get_by_role("button", name="Pace 1", exact=True).click()
