@@ -115,6 +115,8 @@ def test_an_answer_is_only_text(browser, besieged, model):
         # All of it has come; the question, which holds the same, was there before.
         expect(page.get_by_text(re.compile(r"^The answer (is complete|failed)\.$"))).to_be_attached()
         expect(page.locator("article").last).to_contain_text(RAN)
+        if model != "fails":
+            expect(page.locator("article").last.locator("pre code").first).to_be_visible()  # it is Markdown by now
         assert_harmless(page)
 
 

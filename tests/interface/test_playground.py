@@ -308,6 +308,7 @@ def test_it_looks_right(browser, models, theme, size, width):
         page.goto("/playground?model=echo")
         ask(page, RICH)
         until_done(page)
+        expect(page.get_by_role("table")).to_be_visible()  # it is Markdown by now
         picture(page, f"playground-one-{width}-{theme}")
         assert faults(page) == []
         page.goto("/playground?models=echo,pace-1,guide,tiny-llama")
