@@ -1,6 +1,7 @@
 """A real browser in front of a real server with a real llama.cpp behind it."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
@@ -13,6 +14,16 @@ from tests.yard import Yard, run_yard
 EMAIL = "admin@example.com"
 PASSWORD = "correct horse battery staple"
 ADMINISTRATOR = {"MODELYARD_ADMIN_EMAIL": EMAIL, "MODELYARD_ADMIN_PASSWORD": PASSWORD}
+
+
+# They look at many pages one after the other, and each may take its time on a busy machine.
+MOST_SECONDS = 900
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.parent == Path(__file__).parent and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(MOST_SECONDS))
 
 
 # Not for the whole session: while it runs, Playwright keeps an event loop in this thread, beside which tests of other files

@@ -1,7 +1,10 @@
 """What the tests of the playground share: the models, and how a person asks them."""
 
+import time
+
 from playwright.sync_api import Page, expect
 
+from tests.interface.browser import DEADLINE_MS
 from tests.servers import Scripted, free_port
 from tests.yard import Yard
 
@@ -28,4 +31,12 @@ def ask(page: Page, text: str) -> None:
 
 
 def until_done(page: Page, panes: int = 1) -> None:
-    expect(page.get_by_text("The answer is complete.")).to_have_count(panes, timeout=20_000)
+    expect(page.get_by_text("The answer is complete.")).to_have_count(panes)
+
+
+def until_streams(upstream: Scripted, count: int) -> None:
+    """Until the backend gives so many answers."""
+    deadline = time.monotonic() + DEADLINE_MS / 1000
+    while (found := upstream.state()["streams_in_progress"]) != count:
+        assert time.monotonic() < deadline, f"{found} answers are under way, not {count}"
+        time.sleep(0.05)

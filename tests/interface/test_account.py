@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests.interface.browser import MIDDLE, NARROW, WIDE, faults, opened, picture, sign_in
+from tests.interface.browser import MIDDLE, NARROW, WIDE, assert_fits, faults, opened, picture, sign_in
 from tests.interface.conftest import EMAIL, PASSWORD
 from tests.yard import run_yard
 
@@ -136,8 +136,8 @@ def test_an_account_is_made_waits_is_approved_and_comes_in(house, browser):
             picture(page, "signup-waiting")
             # Still waiting: signing in says so again, and a reload does not lock anybody out.
             page.reload()
-            expect(waiting).to_be_hidden()
             page.get_by_label("E-mail").fill("new@example.com")
+            expect(waiting).to_be_hidden()
             page.get_by_label("Password").fill(PASSWORD)
             page.get_by_role("button", name="Sign in", exact=True).click()
             expect(waiting).to_be_visible()
@@ -172,6 +172,6 @@ def test_pictures(house, browser, theme):
             page.set_viewport_size({"width": width, "height": height})
             page.goto("/account")
             expect(page.get_by_text("This one").first).to_be_visible()
-            assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, label
+            assert_fits(page)
             assert faults(page) == []
             picture(page, f"account-{label}-{theme}", whole=True)

@@ -5,11 +5,12 @@ import json
 import re
 import sqlite3
 from contextlib import closing
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from playwright.sync_api import expect
 
-from tests.interface.browser import NARROW, faults, opened, picture, sign_in, signed_in
+from tests.interface.browser import NARROW, assert_fits, faults, opened, picture, sign_in, signed_in
 from tests.interface.conftest import EMAIL, PASSWORD
 
 HOSTILE = '<img src=x onerror="throw 1"><script>throw 2</script>\u202e"\'`${7*7}{{7*7}}'
@@ -112,6 +113,7 @@ def test_filters_fold_on_a_narrow_screen(browser, filled):
     with opened(browser, filled.url, size=NARROW) as page:
         signed_in(page, EMAIL, PASSWORD)
         page.goto("/audit?entity_type=key&action=key.created")
+        expect(page.get_by_role("button", name="Filters (2)")).to_be_visible()
         expect(page.get_by_label("Kind")).to_be_hidden()
         page.get_by_role("button", name="Filters (2)").click()
         expect(page.get_by_label("Kind")).to_have_value("key")
@@ -227,10 +229,13 @@ def test_verify_tells_an_altered_entry(page, filled):
     assert faults(page) == []
     result.get_by_text("Verify with an earlier mark").click()
     result.get_by_label("Earlier mark").fill(mark)
-    result.get_by_role("button", name="Verify").click()
+    with page.expect_response("**/api/v1/audit/verify?*") as verified:
+        result.get_by_role("button", name="Verify").click()
+    assert parse_qs(urlsplit(verified.value.url).query) == {"mark": [mark]}
+    assert verified.value.json()["fault"] is None
     expect(result.get_by_text(re.compile("^Intact"))).to_be_visible()
 
-    with closing(sqlite3.connect(filled.data_dir / "modelyard.db", isolation_level=None, timeout=20)) as database:
+    with closing(sqlite3.connect(filled.data_dir / "modelyard.db", isolation_level=None, timeout=60)) as database:
         database.execute("UPDATE billing_audit_log SET description = 'harmless' WHERE position = 5")
         try:
             page.get_by_role("button", name="Verify").first.click()
@@ -264,7 +269,7 @@ def test_hostile_names_are_text(page, filled):
     row.get_by_role("button").click()
     expect(page.get_by_role("dialog").get_by_text("<script>throw 2</script>").first).to_be_visible()
     picture(page, "audit-hostile")
-    assert page.locator("img[src=x]").count() == 0
+    expect(page.locator("img[src=x]")).to_have_count(0)
 
 
 def test_someone_without_the_right_is_told_so(browser, filled):
@@ -289,9 +294,10 @@ def test_pictures(browser, filled):
             signed_in(page, EMAIL, PASSWORD)
             page.goto("/audit")
             expect(entries(page)).to_have_count(100)
-            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-            objects = page.get_by_role("columnheader", name="Object").bounding_box()["width"]
-            assert objects > size[0] * 0.2  # it matters most, so others make room for it
+            assert_fits(page)
+            objects = page.get_by_role("columnheader", name="Object").element_handle()
+            # It matters most, so others make room for it.
+            page.wait_for_function("heading => heading.offsetWidth > innerWidth * 0.2", arg=objects)
             assert faults(page) == []
             picture(page, name)
             if size == NARROW:

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.interface.browser import MIDDLE, NARROW, faults, opened, picture, sign_in, signed_in
+from tests.interface.browser import MIDDLE, NARROW, assert_fits, faults, opened, picture, sign_in, signed_in
 from tests.interface.conftest import EMAIL, PASSWORD
 from tests.interface.editor import edit, made
 from tests.yard import Yard
@@ -16,13 +16,14 @@ def test_the_editor_fits_a_narrow_screen(browser: Browser, house: Yard, theme: s
     with opened(browser, house.url, theme=theme) as page:
         sign_in(page, EMAIL, PASSWORD)
         page.set_viewport_size({"width": NARROW[0], "height": NARROW[1]})
-        for address in (f"/models/edit?id=narrow-{theme}", f"/models/history?id=narrow-{theme}"):
-            page.goto(address)
+        for name, content in (("edit", "Saved"), ("history", "Whole version")):
+            page.goto(f"/models/{name}?id=narrow-{theme}")
             expect(page.get_by_role("heading", level=1)).to_contain_text("مساعد")
+            expect(page.get_by_text(content, exact=True)).to_be_visible()
             expect(page.get_by_role("status", name="Loading")).to_have_count(0)
-            assert page.evaluate("document.documentElement.scrollWidth") <= NARROW[0]
+            assert_fits(page)
             assert faults(page) == []
-            picture(page, f"editor-narrow-{theme}-{address.split('?')[0].split('/')[-1]}", whole=True)
+            picture(page, f"editor-narrow-{theme}-{name}", whole=True)
         page.goto(f"/models/edit?id=narrow-{theme}")
         page.get_by_role("button", name="Preview").click()
         expect(page.get_by_role("dialog").get_by_role("tab", name="Chat")).to_be_visible()

@@ -42,6 +42,7 @@ def test_leaving_with_unsaved_changes_asks(page, house):
         page.evaluate("history.back()")
         expect(page.get_by_role("dialog", name="Leave without saving?")).to_be_visible()
         page.get_by_role("button", name="Stay").click()
+        expect(page.get_by_role("dialog")).to_have_count(0)
         expect(page).to_have_url(house.url + "/models/edit?id=unsaved")
         expect(field(page, "Description")).to_have_value("Not saved yet")
     # So does closing the tab: the browser itself asks.
@@ -280,7 +281,10 @@ def test_who_may_only_use_a_model_reads_it_and_changes_nothing(browser, house, r
         # Only the links to sections can be pressed.
         form = page.locator("form").first
         enabled = form.locator(":is(button, input, select, textarea):enabled:visible")
-        assert enabled.count() == page.get_by_role("navigation", name="Sections").get_by_role("button").count() == 5
+        expect(form.get_by_text("t", exact=True)).to_be_visible()
+        expect(page.get_by_role("status", name="Loading")).to_have_count(0)
+        expect(page.get_by_role("navigation", name="Sections").get_by_role("button")).to_have_count(5)
+        expect(enabled).to_have_count(5)
         assert faults(page) == []
         picture(page, "editor-read-only")
         asked = ask(page, "Hello")

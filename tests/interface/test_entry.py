@@ -2,7 +2,7 @@
 
 from playwright.sync_api import Route, expect
 
-from tests.interface.browser import faults, opened, sign_in
+from tests.interface.browser import faults, opened, sign_in, signed_out
 from tests.interface.conftest import EMAIL, PASSWORD
 
 
@@ -14,7 +14,7 @@ def test_a_person_signs_in_and_out(browser, house):
         page.reload()
         expect(page.get_by_role("heading", name="Models", level=1)).to_be_visible()
         page.get_by_role("button", name="Sign out").click()
-        expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+        signed_out(page)
         assert faults(page) == []
 
 

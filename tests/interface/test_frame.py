@@ -6,7 +6,18 @@ import re
 import pytest
 from playwright.sync_api import Route, expect
 
-from tests.interface.browser import MIDDLE, NARROW, faults, opened, picture, sign_in, signed_in
+from tests.interface.browser import (
+    MIDDLE,
+    NARROW,
+    assert_fits,
+    faults,
+    opened,
+    picture,
+    press_together,
+    sign_in,
+    signed_in,
+    signed_out,
+)
 from tests.interface.conftest import ADMINISTRATOR, EMAIL, PASSWORD
 from tests.yard import run_yard
 
@@ -30,9 +41,11 @@ def test_the_palette_finds_pages_models_people_and_actions(page):
     box.fill("there is no such thing")
     expect(page.get_by_text("Nothing found")).to_be_visible()
     box.fill("audit")
+    expect(page.get_by_role("option", name="Audit", exact=True)).to_have_attribute("aria-selected", "true")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Audit", level=1)).to_be_visible()
     page.keyboard.press("Control+k")
+    expect(box).to_be_focused()
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
 
@@ -40,16 +53,21 @@ def test_the_palette_finds_pages_models_people_and_actions(page):
 def test_keys_go_to_pages_and_are_listed(page):
     page.goto("/")
     expect(page.get_by_role("heading", level=1)).to_be_visible()
-    page.keyboard.type("gm")
+    press_together(page, "gm")
     expect(page.get_by_role("heading", name="Models", level=1)).to_be_visible()
     page.keyboard.press("?")
-    expect(page.get_by_role("dialog", name="Keyboard shortcuts")).to_be_visible()
+    listed = page.get_by_role("dialog", name="Keyboard shortcuts")
+    expect(listed).to_be_visible()
     assert faults(page) == []
     picture(page, "keyboard")
-    page.keyboard.press("g")
-    page.keyboard.press("c")
-    expect(page.get_by_role("dialog", name="Keyboard shortcuts")).to_be_visible()
+    press_together(page, "gc")
     page.keyboard.press("Escape")
+    expect(listed).to_have_count(0)
+    # Had the keys behind the list led anywhere, it would have been before this.
+    press_together(page, "gk")
+    expect(page.get_by_role("heading", name="Keys", level=1)).to_be_visible()
+    page.go_back()
+    expect(page).to_have_url(re.compile("/models$"))
 
 
 def test_the_first_tab_leads_past_the_navigation(page):
@@ -81,6 +99,7 @@ def test_the_navigation_of_a_narrow_screen_opens_and_closes(browser, house):
         signed_in(page, EMAIL, PASSWORD)
         page.goto("/overview")
         page.get_by_role("button", name="Open the navigation").click()
+        expect(page.get_by_role("dialog", name="Pages")).to_be_visible()
         picture(page, "navigation-narrow")
         assert faults(page) == []
         page.get_by_role("navigation", name="Pages").get_by_role("link", name="Models").click()
@@ -105,6 +124,7 @@ def test_the_navigation_of_a_narrow_screen_keeps_the_focus_and_gives_it_back(bro
             expect(dialog).to_have_count(0)
             expect(opener).to_be_focused()
         opener.click()
+        expect(dialog).to_be_visible()
         page.mouse.click(NARROW[0] - 10, 300)
         expect(page.get_by_role("dialog")).to_have_count(0)
 
@@ -128,7 +148,8 @@ def test_another_sites_form_changes_nothing(browser, house):
     before = house.admin.get("/api/v1/users/").json()["total"]
     field = '{"email":"x@example.com","password":"12345678","a":"'
     form = f"<form method=post enctype=text/plain action={house.url}/api/v1/users/><input name='{field}' value='\"}}'></form>"
-    with opened(browser, house.url, expected=("/api/v1/users/",)) as page:
+    # Of an answer that is no page the browser itself looks for an icon.
+    with opened(browser, house.url, expected=("/api/v1/users/", "/favicon.ico")) as page:
         signed_in(page, EMAIL, PASSWORD)
         page.route("http://elsewhere.example/", lambda route: route.fulfill(content_type="text/html", body=form))
         page.goto("http://elsewhere.example/")
@@ -149,7 +170,8 @@ def test_no_script_runs_that_is_not_ours(browser, house):
                 document.body.insertAdjacentHTML("beforeend", '<img src="x" onerror="window.ran = true">');
             }"""
         )
-        page.wait_for_function("document.images.length > 0")
+        # When it is known that there is no such picture, its script would have run.
+        page.wait_for_function("() => document.querySelector('img[src=x]').complete")
         assert page.evaluate("window.ran") is None
 
 
@@ -168,29 +190,31 @@ def test_it_works_below_a_base_path(browser, tmp_path, base):
         expect(page.get_by_role("heading", name="Connections", level=1)).to_be_visible()
 
 
-FIRST_PAGES = (
-    "/signin", "/overview", "/models", "/models?tab=base", "/models/deleted", "/playground", "/connections", "/keys",
-    "/people", "/people/groups", "/people/permissions", "/audit", "/settings", "/yard", "/reference", "/account",
-)  # fmt: skip
+# Each with what it shows once all is there.
+FIRST_PAGES = {
+    "/signin": "Sign in", "/overview": "Recent changes", "/models": "No presets yet", "/models?tab=base": "tiny-llama",
+    "/models/deleted": "No deleted models", "/playground": "Ask tiny-llama anything", "/connections": "environment",
+    "/keys": "MODELYARD_ADMIN_API_KEY", "/people": EMAIL, "/people/groups": "No groups yet",
+    "/people/permissions": "Sharing", "/audit": "Signed in", "/settings": "Default models", "/yard": "yard.schema.json",
+    "/reference": "Revoke key", "/account": "This one",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("address", FIRST_PAGES)
 def test_a_first_visit_is_light(browser, house, address):
     """All scripts that a browser loads which was never here, as they travel (gzip), until the page is quiet."""
-    sizes: dict[str, int] = {}
-
-    def loaded(response) -> None:
-        if response.url.endswith(".js"):
-            sizes[response.url] = len(gzip.compress(response.body(), 9))
-
+    scripts = []
     token = house.admin.post("/api/v1/auths/signin", json={"email": EMAIL, "password": PASSWORD}).json()["token"]
     with opened(browser, house.url, size=MIDDLE) as page:
         if address != "/signin":
             page.context.add_cookies([{"name": "modelyard_session", "value": token, "url": house.url}])
-        page.on("response", loaded)
+        page.on("response", lambda answer: scripts.append(answer) if answer.url.endswith(".js") else None)
         page.goto(address)
         expect(page.get_by_role("heading", level=1)).to_be_visible()
+        expect(page.locator("body")).to_contain_text(FIRST_PAGES[address])
+        expect(page.get_by_role("status", name="Loading")).to_have_count(0)
         page.wait_for_load_state("networkidle")
+        sizes = {script.url: len(gzip.compress(script.body(), 9)) for script in scripts}
     print(f"{address}: {sum(sizes.values()) / 1000:.1f} kB of scripts in {len(sizes)} files")
     assert 10_000 < sum(sizes.values()) <= MAX_FIRST_LOAD_BYTES, sizes
 
@@ -214,8 +238,7 @@ def test_another_person_finds_nothing_of_the_one_before(browser, house):
         dialog.get_by_role("button", name="Sign in").click()
         expect(dialog).to_have_count(0)
         expect(page).to_have_url(house.url + "/playground")
-        expect(page.get_by_role("heading", name="Playground", level=1)).to_be_visible()
-        page.wait_for_load_state("networkidle")
+        expect(page.get_by_role("heading", name="No models yet")).to_be_visible()
         assert "secret" not in page.content()
         assert "secret" not in page.evaluate("JSON.stringify(sessionStorage)")
 
@@ -228,7 +251,7 @@ def test_leaving_by_sign_out_asks_when_something_is_not_saved(page, house):
     expect(page.get_by_label("Name", exact=True)).to_have_value("Not saved yet")
     page.get_by_role("button", name="Sign out").click()
     page.get_by_role("dialog", name="Leave without saving?").get_by_role("button", name="Leave").click()
-    expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+    signed_out(page)
 
 
 def test_another_sites_link_does_not_sign_out(page):
@@ -256,7 +279,7 @@ def test_keys_that_are_pressed_while_a_page_loads_are_for_that_page(browser, hou
         expect(page.get_by_role("heading", name="Models", level=1)).to_be_visible()
         page.route("**/assets/Connections-*.js", keep)
         with page.expect_request("**/assets/Connections-*.js"):
-            page.keyboard.type("gc")
+            press_together(page, "gc")
         page.keyboard.press("c")
         held.pop().continue_()
         expect(page.get_by_role("dialog")).to_be_visible()
@@ -286,7 +309,7 @@ def test_going_back_leads_to_the_place_where_one_was(browser, house):
         expect(page.get_by_label("Name", exact=True)).to_have_value("Row 035")
         page.go_back()
         expect(page.get_by_role("link", name="Row 035")).to_be_in_viewport()
-        assert page.evaluate("window.scrollY") > 1000
+        page.wait_for_function("() => window.scrollY > 1000")
 
 
 def test_going_back_from_a_drawer_leads_to_the_place_where_one_was(browser, house):
@@ -303,7 +326,7 @@ def test_going_back_from_a_drawer_leads_to_the_place_where_one_was(browser, hous
         page.go_back()
         expect(page.get_by_role("dialog")).to_have_count(0)
         expect(page.get_by_role("row").nth(15)).to_be_in_viewport()
-        assert page.evaluate("window.scrollY") == 500
+        page.wait_for_function("() => window.scrollY === 500")
 
 
 def test_a_click_into_a_searchable_select_opens_it(page):
@@ -314,12 +337,13 @@ def test_a_click_into_a_searchable_select_opens_it(page):
         page.keyboard.press("Escape")
         expect(page.get_by_role("option")).to_have_count(0)
     page.get_by_role("combobox", name="Base model").fill("tin")
+    expect(page.get_by_role("option", name="tiny-llama")).to_have_attribute("data-highlighted", "")
     page.keyboard.press("Enter")
     expect(page.get_by_role("combobox", name="Base model")).to_have_value("tiny-llama")
 
 
-def test_a_page_is_soon_there(browser, house):
-    """Until a browser that was never here shows the page and takes keys; printed, and bound with room for a busy machine."""
+def test_a_page_answers_keys_as_soon_as_it_has_a_title(browser, house):
+    """A single key, in a browser that was never here. How soon that is `bench interface` tells."""
     token = house.admin.post("/api/v1/auths/signin", json={"email": EMAIL, "password": PASSWORD}).json()["token"]
     for address in ("/overview", "/models"):
         with opened(browser, house.url) as page:
@@ -327,10 +351,7 @@ def test_a_page_is_soon_there(browser, house):
             page.goto(address, wait_until="commit")
             page.get_by_role("heading", level=1).wait_for()
             page.keyboard.press("?")
-            page.get_by_role("dialog", name="Keyboard shortcuts").wait_for()
-            took = page.evaluate("performance.now()")
-            print(f"{address}: {took:.0f} ms until a key was answered")
-            assert took < 10_000
+            expect(page.get_by_role("dialog", name="Keyboard shortcuts")).to_be_visible()
 
 
 def test_the_current_tab_is_in_sight_on_a_narrow_screen(browser, house):
@@ -340,4 +361,4 @@ def test_the_current_tab_is_in_sight_on_a_narrow_screen(browser, house):
             page.goto(address)
             expect(page.get_by_role("main").get_by_role("link", name=tab, exact=True)).to_be_in_viewport(ratio=1)
             picture(page, f"tabs-narrow-{tab.lower()}")
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert_fits(page)

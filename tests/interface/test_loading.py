@@ -6,7 +6,7 @@ from urllib.parse import quote, urlsplit
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from tests.interface.browser import FIRST_QUESTIONS, faults, opened, picture, sign_in
+from tests.interface.browser import FIRST_QUESTIONS, faults, opened, picture, signed_in
 from tests.interface.conftest import EMAIL, PASSWORD
 from tests.yard import Yard
 
@@ -77,10 +77,10 @@ class Gate:
 def test_every_page_says_that_it_is_loading(browser, yard):
     wrong: list[str] = []
     with opened(browser, yard.url) as page:
-        sign_in(page, EMAIL, PASSWORD)
-        page.wait_for_load_state("networkidle")
+        signed_in(page, EMAIL, PASSWORD)
         gate = Gate(page)
         for name, address, title, content in pages(yard):
+            page.goto("about:blank")  # nothing of the page before is asked any more
             gate.close()
             page.goto(address)
             expect(page.get_by_role("heading", level=1)).to_contain_text(title)

@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 from tests.interface.browser import NARROW, faults, opened, picture, signed_in
 from tests.interface.conftest import EMAIL, PASSWORD
-from tests.interface.test_models import M, choose, model, names, preset, row, take, undo
+from tests.interface.test_models import M, choose, model, preset, row, take, undo
 from tests.servers import run_scripted
 
 
@@ -90,7 +90,8 @@ def test_many_base_models_are_changed_at_once_with_and_without_rows(page, worksh
     page.get_by_role("searchbox").fill("ws.e")
     expect(row(page, "tiny-llama")).to_have_count(0)
     page.get_by_role("checkbox", name="Select all that are shown").check()
-    count = len(names(page))
+    offered = [one["id"] for one in workshop.admin.get("/api/models/base").json()["data"]]
+    count = sum(model_id.startswith("ws.e") for model_id in offered)
     bar = page.get_by_role("region", name=f"{count} selected")
     bar.get_by_role("button", name="Tag").click()
     dialog = page.get_by_role("dialog", name=f"Tag {count} models")
@@ -98,6 +99,7 @@ def test_many_base_models_are_changed_at_once_with_and_without_rows(page, worksh
     dialog.get_by_label("Tags").press("Enter")
     dialog.get_by_role("button", name="Add tags").click()
     expect(page.get_by_text(f"Tagged {count} models")).to_be_visible()
+    expect(bar).to_have_count(0)
     assert model(workshop, "ws.error-500")["meta"]["tags"] == [{"name": "sea"}]
 
     page.get_by_role("checkbox", name="Select ws.echo", exact=True).check()
@@ -105,6 +107,7 @@ def test_many_base_models_are_changed_at_once_with_and_without_rows(page, worksh
     bar.get_by_role("button", name="Share").click()
     page.get_by_role("dialog", name="Share 1 model with everyone?").get_by_role("button", name="Share").click()
     expect(row(page, "ws.echo")).to_contain_text("Everyone")
+    expect(bar).to_have_count(0)
     assert model(workshop, "ws.echo")["access_control"] is None
 
     page.get_by_role("checkbox", name="Select ws.echo", exact=True).check()
@@ -126,7 +129,7 @@ def test_on_a_telephone_the_bar_of_a_selection_is_one_line(browser, workshop, th
         page.get_by_role("checkbox", name="Select tiny-llama", exact=True).check()
         bar = page.get_by_role("region", name="1 selected")
         expect(bar).to_be_in_viewport(ratio=1)
-        assert bar.bounding_box()["height"] < 60
+        page.wait_for_function("bar => bar.offsetHeight < 60", arg=bar.element_handle())
         assert faults(page) == []
         picture(page, f"models-base-selected-narrow-{theme}")
         bar.get_by_role("button", name="More actions").click()
@@ -162,6 +165,8 @@ def test_going_back_from_the_editor_leads_to_the_row_that_was_opened(page, house
     expect(page.get_by_role("heading", name="New model")).to_be_visible()
     page.go_back()
     expect(page.get_by_role("link", name="Row 000")).to_be_visible()
+    # The focus is given in the next frame after the list is there, if it is given at all.
+    page.evaluate("() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
     assert page.evaluate("document.activeElement.closest('[data-row]')") is None
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.interface.browser import NARROW, faults, opened, picture, sign_in, signed_in
+from tests.interface.browser import NARROW, assert_fits, faults, opened, picture, sign_in, signed_in
 from tests.interface.conftest import EMAIL, PASSWORD
 
 M = "/api/v1/models"
@@ -169,8 +169,9 @@ def test_a_preview_fits_a_telephone(browser, house, tmp_path):
         page.set_viewport_size({"width": NARROW[0], "height": NARROW[1]})
         opened_file(page, file(tmp_path, [item("a" * 200, "ب" * 200), *(item(f"m{n}", f"M {n}") for n in range(300))]))
         expect(page.get_by_role("button", name="Import 301 models")).to_be_visible()
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-        assert page.locator("tr[data-row]").count() < 40
+        expect(page.locator("tr[data-row]").first).to_be_visible()
+        assert_fits(page)
+        page.wait_for_function("() => document.querySelectorAll('tr[data-row]').length < 40")
         assert faults(page) == []
         picture(page, "models-import-narrow-dark")
 

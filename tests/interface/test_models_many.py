@@ -6,14 +6,11 @@ import pytest
 from playwright.sync_api import expect
 
 from bench.chromium import SCROLL, TRACED, tasks_of
-from tests.interface.browser import faults, picture
+from tests.interface.browser import MOST_TASK_MS, faults, picture
 from tests.servers import run_scripted
 
 M = "/api/v1/models"
 COUNT = 5000
-# The aim is that no task takes 50 ms. It is counted in the time that the processor gave to the task, so that what else runs
-# on the machine does not count; the bound leaves room for a slower one.
-AIM_MS, BOUND_MS = 50, 100
 
 
 @pytest.fixture(scope="module")
@@ -30,22 +27,20 @@ def many(house):
     return house
 
 
-def test_five_thousand_scroll_without_a_long_task(browser, page, many, capsys):
+def test_five_thousand_scroll_without_a_long_task(browser, page, many):
     page.goto("/models")
     expect(page.get_by_role("link", name="Model 0000", exact=True)).to_be_visible()
     expect(page.get_by_role("link", name=re.compile(r"^Presets\s*5000$"))).to_be_visible()
     browser.start_tracing(page=page, categories=TRACED)
     page.evaluate(SCROLL)
     tasks = sorted(task.cpu for task in tasks_of(browser.stop_tracing()))
-    with capsys.disabled():
-        over = sum(task > AIM_MS for task in tasks)
-        print(f"\nscrolling {COUNT} models: longest tasks {tasks[-5:]} ms, {over} over {AIM_MS} ms")
+    print(f"scrolling {COUNT} models: longest tasks {tasks[-5:]} ms")
     assert len(tasks) > 500
-    assert tasks[-1] < BOUND_MS
+    assert tasks[-1] < MOST_TASK_MS
     last = page.get_by_role("link", name="Model 4999", exact=True)
     expect(last).to_be_visible()
     expect(page.get_by_role("row").filter(has=last)).to_have_attribute("aria-rowindex", "5001")
-    assert page.locator("tr[data-row]").count() < 60
+    page.wait_for_function("() => document.querySelectorAll('tr[data-row]').length < 60")
     assert faults(page) == []
     picture(page, "models-5000-end")
 
@@ -82,7 +77,7 @@ def test_models_are_loaded_and_unloaded_from_the_list(page, house):
         assert house.admin.post(f"{M}/create", json=broken).status_code == 200
         page.goto("/models?q=gpu.")
         row = page.get_by_role("row").filter(has=page.get_by_role("link", name="Onyx"))
-        expect(row).to_contain_text("Loaded", timeout=20_000)
+        expect(row).to_contain_text("Loaded")
         expect(page.get_by_role("row").filter(has=page.get_by_role("link", name="Oops"))).to_contain_text("Failed")
         assert faults(page) == []
         picture(page, "models-states")
@@ -92,4 +87,4 @@ def test_models_are_loaded_and_unloaded_from_the_list(page, house):
         expect(row).to_contain_text("Active")
         page.get_by_role("button", name="Actions for Onyx").click()
         page.get_by_role("menuitem", name="Load into memory").click()
-        expect(row).to_contain_text("Loaded", timeout=20_000)
+        expect(row).to_contain_text("Loaded")

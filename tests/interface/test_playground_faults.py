@@ -1,12 +1,11 @@
 """The playground when things go wrong: broken and refused answers, hostile and huge ones, a session that ends, nothing to
 talk to, and four answers at once."""
 
-import time
-
 import pytest
-from playwright.sync_api import CDPSession, Page, expect
+from playwright.sync_api import Page, expect
 
-from tests.interface.browser import NARROW, faults, opened, picture, sign_in, signed_in
+from bench.chromium import TRACED, tasks_of
+from tests.interface.browser import MOST_TASK_MS, NARROW, faults, opened, picture, sign_in, signed_in
 from tests.interface.conftest import EMAIL, PASSWORD
 from tests.interface.playground import ask, connect_models, until_done
 from tests.servers import Scripted
@@ -43,6 +42,8 @@ def test_what_came_of_a_broken_answer_stays(browser, models, model):
             picture(page, "playground-broken")
 
 
+# What four answers of 150 tokens may cost a page of the processor's time, with room for a machine that is ten times slower.
+MOST_WORK_MS = 6_000
 REFUSED = [("rate-limited", "429"), ("dead", "502"), ("html-502", "502"), ("error-500", "50")]
 
 
@@ -54,12 +55,14 @@ def test_a_refused_call_is_told_and_the_page_goes_on(browser, models, model, sta
         ask(page, "hello")
         alert = page.get_by_role("alert")
         expect(alert).to_be_visible()
+        if model == "rate-limited":  # which says when
+            expect(alert.get_by_role("button", name="Try again in")).to_be_disabled()
         alert.get_by_text("Details").click()
         expect(alert).to_contain_text(f"HTTP {status}")
         expect(alert).to_contain_text("Request 01")
-        if model == "rate-limited":  # which says when
-            expect(alert.get_by_role("button", name="Try again in")).to_be_disabled()
-        alert.get_by_role("button", name="Try again", exact=True).click()
+        with page.expect_response("**/v1/chat/completions"):
+            alert.get_by_role("button", name="Try again", exact=True).click()
+        expect(page.get_by_text("The answer failed.")).to_be_attached()
         expect(page.get_by_role("alert")).to_be_visible()
         assert faults(page) == []
         picture(page, f"playground-refused-{model}")
@@ -132,6 +135,7 @@ def test_hostile_text_of_a_model_stays_text(browser, models):
         until_done(page)
         answer = page.locator("article[aria-busy]")
         expect(answer).to_contain_text("<script>window.ran = 1</script>")
+        expect(answer.get_by_role("link")).to_have_count(2)  # it is Markdown by now
         links = answer.get_by_role("link").evaluate_all(
             "links => links.map(link => [link.href, link.rel, link.target])"
         )
@@ -186,39 +190,17 @@ def test_a_person_without_models_is_told_what_to_do(browser, models):
         assert faults(page) == []
 
 
-LONG_TASKS = """() => {
-    window.tasks = [];
-    const begun = performance.now();
-    new PerformanceObserver((list) => {
-        for (const { startTime, duration } of list.getEntries()) window.tasks.push([startTime - begun, duration]);
-    }).observe({ type: "longtask" });
-}"""
-
-
-def cpu_seconds(session: CDPSession) -> float:
-    """How long the page's main thread has worked."""
-    metrics = session.send("Performance.getMetrics")["metrics"]
-    return float(next(one["value"] for one in metrics if one["name"] == "TaskDuration"))
-
-
-def test_four_answers_at_once_leave_the_page_quick(at):
+def test_four_answers_at_once_leave_the_page_quick(browser, at):
     at.goto("/playground?models=pace-1,pace-2,pace-3,pace-4")
     expect(at.get_by_role("combobox", name="Model 4")).to_have_value("Pace 4")
-    at.evaluate(LONG_TASKS)
-    session = at.context.new_cdp_session(at)
-    session.send("Performance.enable", {"timeDomain": "threadTicks"})
-    begun, used = time.monotonic(), cpu_seconds(session)
+    browser.start_tracing(page=at, categories=TRACED)
     ask(at, "all four")
     until_done(at, 4)
-    used = (cpu_seconds(session) - used) / (time.monotonic() - begun)
-    tasks = at.evaluate("window.tasks")
-    paces = [float(text) for text in at.locator("[data-figure=pace] span:first-child").all_inner_texts()]
-    print(f"four panes at {paces} tokens/s: {used:.0%} of a processor; tasks over 50 ms (when, how long): {tasks}")
-    assert len(paces) == 4
-    assert min(paces) > 20, "the backend did not keep its pace"
-    # The aim is no task over 50 ms. Tasks are measured by the clock, so a machine that is busy with other tests is
-    # allowed more; what the page itself costs is told by its processor time.
-    assert max((duration for _, duration in tasks), default=0) < 200
-    assert used < 0.5
+    tasks = sorted(task.cpu for task in tasks_of(browser.stop_tracing()))
+    expect(at.locator("[data-figure=pace] span:first-child")).to_have_count(4)
+    print(f"four panes: {sum(tasks):.0f} ms of a processor in {len(tasks)} tasks; the longest {tasks[-3:]} ms")
+    assert len(tasks) > 100
+    assert tasks[-1] < MOST_TASK_MS
+    assert sum(tasks) < MOST_WORK_MS
     picture(at, "playground-four")
     assert faults(at) == []

@@ -6,7 +6,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.interface.browser import NARROW, faults, opened, picture, sign_in, signed_in
+from tests.interface.browser import NARROW, assert_fits, faults, opened, picture, sign_in, signed_in
 from tests.interface.conftest import EMAIL, PASSWORD
 
 MODELS = "/api/v1/configs/models"
@@ -247,13 +247,19 @@ def test_all_models_are_deleted_and_brought_back_as_one_step(page, filled):
 
 def test_pictures(browser, filled):
     filled.admin.post(MODELS, json={"MODEL_ORDER_LIST": ["gamma", "alpha", "not-offered"], "DEFAULT_MODELS": []})
+    version = filled.admin.get("/api/v1/config").json()["version"]
     for name, size, theme in (("settings-dark", (1024, 768), "dark"), ("settings-narrow", NARROW, "light")):
         with opened(browser, filled.url, size=size, theme=theme) as page:
             sign_in(page, EMAIL, PASSWORD)
-            for section in ("models", "arena", "accounts", "server"):
+            for section, content in (
+                ("models", "not-offered"),
+                ("arena", "New arena model"),
+                ("accounts", "People may create accounts themselves"),
+                ("server", version),
+            ):
                 page.goto(f"/settings?section={section}")
-                expect(page.get_by_role("link", name="Clients")).to_be_visible()
+                expect(page.get_by_role("main").get_by_text(content).first).to_be_visible()
                 expect(page.get_by_role("status", name="Loading")).to_have_count(0)
-                assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+                assert_fits(page)
                 assert faults(page) == []
                 picture(page, f"{name}-{section}", whole=True)

@@ -6,6 +6,7 @@ from playwright.sync_api import expect
 
 from tests.interface.browser import faults, opened, picture, sign_in, signed_in
 from tests.interface.conftest import EMAIL, PASSWORD
+from tests.interface.editor import CREATE, save
 
 MEMBER, STRANGER = "member@example.com", "stranger@example.com"
 
@@ -37,13 +38,12 @@ def test_a_preset_is_made_tried_shared_and_used(browser, house):
         box.fill("Ahoy")
         box.press("Enter")
         expect(preview.get_by_text("to first token")).to_be_visible()
-        page.get_by_role("button", name="Create", exact=True).click()
+        save(page, CREATE)
         expect(page).to_have_url(f"{house.url}/models/edit?id=ships-mate")
         page.get_by_role("radio", name="Chosen").check()
         page.get_by_role("combobox", name="Add a group").fill("Sail")
         page.get_by_role("option", name="Sailors").click()
-        page.get_by_role("button", name="Save", exact=True).click()
-        expect(page.get_by_text("Saved", exact=False).first).to_be_visible()
+        save(page)
 
     with opened(browser, house.url) as page:
         signed_in(page, MEMBER, PASSWORD)
@@ -61,7 +61,7 @@ def test_a_preset_is_made_tried_shared_and_used(browser, house):
         signed_in(page, STRANGER, PASSWORD)
         page.goto("/models")
         expect(page.get_by_role("heading", name="Models", level=1)).to_be_visible()
-        page.wait_for_load_state("networkidle")
+        expect(page.get_by_text("Nobody has shared a model with you yet.")).to_be_visible()
         expect(page.get_by_text("Ship's mate")).to_have_count(0)
 
 

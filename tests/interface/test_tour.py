@@ -51,6 +51,15 @@ PAGES = {
     "reference": lambda yard: "/reference",
     "account": lambda yard: "/account",
 }
+# What each shows once all is there.
+SHOWN = {
+    "overview": "studio.thinking", "playground": "to first token", "models": "First line support",
+    "base-models": "cloud.echo", "editor": "Saved", "history": "Same change, same review", "import": "Choose a file",
+    "deleted": "No deleted models", "connections": "Attic", "connection": "Timeouts", "keys": "nightly report",
+    "people": "research@example.com", "groups": "Night shift", "permissions": "Allowed — ", "defaults": "Sharing",
+    "audit": "nightly report", "change": "Temperature", "settings": "Default models", "as-code": "yard.schema.json",
+    "reference": "Revoke key", "account": "This one", "revisions": "State before",
+}  # fmt: skip
 LOOKS = {
     "": (WIDE, "light"),
     "-dark": (WIDE, "dark"),
@@ -78,7 +87,7 @@ def test_every_page_is_fit_to_be_seen(browser, yard, look):
             expect(page.get_by_role("heading", level=1)).to_have_count(1)
             if name == "playground":
                 ask(page)
-            settled(page)
+            settled(page, name)
             picture(page, f"tour-{name}{look}")
             wrong += [f"{name}: {fault}" for fault in faults(page)]
             if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
@@ -107,7 +116,7 @@ def test_lists_begin_below_the_title_and_controls_are_of_one_height(browser, yar
         sign_in(page, EMAIL, PASSWORD)
         for name in LISTS:
             page.goto(addresses[name](yard))
-            settled(page)
+            settled(page, name)
             expect(page.get_by_role("table")).to_be_visible()
             title, column = page.evaluate(BEGINNINGS)
             assert title == column, name
@@ -129,7 +138,7 @@ def test_every_page_is_usable_with_half_of_the_backends_dead(browser, yard):
             expect(page.get_by_role("heading", level=1)).to_have_count(1)
             if name == "playground":
                 ask(page)
-            settled(page)
+            settled(page, name)
             expect(page.get_by_role("alert"), name).to_have_count(0)
 
 
@@ -143,11 +152,12 @@ def ask(page: Page) -> None:
     box.press("Enter")
     expect(page.get_by_text("to first token").first).to_be_visible()
     expect(page.get_by_role("button", name="Stop")).to_have_count(0)
+    expect(page.locator("article").get_by_role("heading", name="What is a base model?")).to_be_visible()
 
 
-def settled(page: Page) -> None:
-    """Nothing is loading any more."""
-    page.wait_for_load_state("networkidle")
+def settled(page: Page, name: str) -> None:
+    """All is there, and nothing is loading any more."""
+    expect(page.locator("body")).to_contain_text(SHOWN[name])
     expect(page.get_by_role("status", name="Loading")).to_have_count(0)
 
 

@@ -6,7 +6,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.interface.browser import NARROW, faults, opened, picture, sign_in, signed_in
+from tests.interface.browser import NARROW, assert_fits, faults, opened, picture, sign_in, signed_in, signed_out
 from tests.interface.conftest import EMAIL, PASSWORD
 
 HOSTILE = '<img src=x onerror="throw 1"><script>throw 2</script>'
@@ -177,6 +177,7 @@ def test_signing_out_asks_for_the_document_and_leaves_nothing_of_it(browser, fil
         signed_in(page, EMAIL, PASSWORD)
         write(page, f"# {SECRET}")
         page.get_by_role("navigation", name="Pages").get_by_role("link", name="Audit").click()
+        expect(page.get_by_role("heading", name="Audit", level=1)).to_be_visible()
         page.get_by_role("button", name="Sign out").click()
         expect(page.get_by_text("The document that you typed under As code is not applied yet.")).to_be_visible()
         assert faults(page) == []
@@ -188,6 +189,7 @@ def test_signing_out_asks_for_the_document_and_leaves_nothing_of_it(browser, fil
         page.get_by_role("button", name="Sign out").click()
         page.evaluate("window.formerPage = true")
         page.get_by_role("main").get_by_role("button", name="Sign out").click()
+        signed_out(page)
         page.get_by_label("E-mail").fill(form["email"])
         assert page.evaluate("window.formerPage") is None
         page.get_by_label("Password").fill(PASSWORD)
@@ -243,6 +245,8 @@ def test_broken_yaml_is_told_with_its_place_and_nothing_is_lost(browser, filled)
         picture(page, "yard-broken")
         page.get_by_role("button", name="Go to line 3").click()
         expect(page.get_by_role("textbox", name="Document")).to_be_focused()
+        # It is chosen right after it has the focus.
+        page.wait_for_function("() => document.activeElement.selectionEnd > document.activeElement.selectionStart")
         chosen = page.evaluate("() => { const a = document.activeElement; return [a.selectionStart, a.selectionEnd]; }")
         assert broken[chosen[0] : chosen[1]] == "   name: ["
         # A fault of a field is found by its place in the document.
@@ -252,6 +256,7 @@ def test_broken_yaml_is_told_with_its_place_and_nothing_is_lost(browser, filled)
         expect(page.get_by_role("button", name="Go to line 3")).to_be_visible()
         # Looking elsewhere in the interface keeps what was typed.
         page.get_by_role("link", name="Audit").click()
+        expect(page.get_by_role("heading", name="Audit", level=1)).to_be_visible()
         page.get_by_role("link", name="As code").click()
         page.get_by_role("link", name="Plan and apply").click()
         expect(page.get_by_role("textbox", name="Document")).to_have_value("models:\n  - id: x\n    nme: wrong\n")
@@ -267,7 +272,7 @@ def test_a_file_and_its_secrets(page, filled, tmp_path):
     page.goto("/yard?view=change")
     page.get_by_label("Choose a file").set_input_files(file)
     expect(page.get_by_role("textbox", name="Document")).to_have_value(text)
-    page.get_by_text("Secrets", exact=False).first.click()
+    page.locator("summary", has_text="Secrets").click()
     page.get_by_label("SECOND_KEY").fill(SECRET)
     found = plan(page)
     expect(found.get_by_text("1 to create, 0 to change, 0 to delete")).to_be_visible()
@@ -310,10 +315,11 @@ def test_pictures(browser, filled):
             signed_in(page, EMAIL, PASSWORD)
             write(page, document(filled).replace("temperature: 0.2", "temperature: 0.7").replace(HOSTILE, "Mild"))
             expect(plan(page).get_by_text("0.7", exact=True)).to_be_visible()
-            for view in ("change", "now", "revisions"):
+            for view, content in (("change", "Temperature"), ("now", "base_model_id"), ("revisions", "State before")):
                 if view != "change":
                     page.goto(f"/yard?view={view}")
+                expect(page.get_by_role("main").get_by_text(content).filter(visible=True).first).to_be_visible()
                 expect(page.get_by_role("status", name="Loading")).to_have_count(0)
-                assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+                assert_fits(page)
                 assert faults(page) == []
                 picture(page, f"yard-{view}-{name}", whole=True)
