@@ -135,7 +135,10 @@ def test_each_sees_and_restores_what_was_theirs(yard: Yard) -> None:
         assert sharer.get(f"{M}/deleted").json() == {"items": [], "total": 0}
         assert sharer.post(f"{M}/model/restore", json={"id": "makers-own"}).status_code == 404
         assert sharer.post(f"{M}/model/restore", json={"batch_id": mine["batch_id"]}).status_code == 404
-        for body in ({"id": "makers-own"}, *({name: mine[name]} for name in ("trash_id", "batch_id"))):  # an administrator took it away
+        for body in (
+            {"id": "makers-own"},
+            *({name: mine[name]} for name in ("trash_id", "batch_id")),
+        ):  # an administrator took it away
             assert maker.post(f"{M}/model/restore", json=body).status_code == 403
         assert yard.admin.post(f"{M}/model/restore", json={"id": "makers-own"}).status_code == 200
         maker.post(f"{M}/model/delete", json={"id": "makers-own"})
