@@ -1,6 +1,7 @@
 """Deleted rows: restored exactly as they were, one by one or as one step."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -126,13 +127,18 @@ def test_each_sees_and_restores_what_was_theirs(yard: Yard) -> None:
         make(maker, "makers-own")
         yard.admin.post(f"{M}/model/delete", json={"id": "makers-own"})
         mine = maker.get(f"{M}/deleted").json()["items"][0]  # the newest
-        assert mine.keys() == {"id", "name", "user_id", "deleted_by", "deleted_at", "expires_at", "batch_id"}
+        assert mine.keys() == {
+            "trash_id", "id", "name", "user_id", "deleted_by", "deleted_at", "expires_at", "batch_id", "together",
+        }  # fmt: skip
         assert (mine["id"], mine["deleted_by"]) == ("makers-own", "built-in-administrator")
         assert mine["expires_at"] - mine["deleted_at"] == 30 * 24 * 3600
         assert sharer.get(f"{M}/deleted").json() == {"items": [], "total": 0}
         assert sharer.post(f"{M}/model/restore", json={"id": "makers-own"}).status_code == 404
         assert sharer.post(f"{M}/model/restore", json={"batch_id": mine["batch_id"]}).status_code == 404
-        for body in ({"id": "makers-own"}, {"batch_id": mine["batch_id"]}):  # an administrator took it away
+        for body in (
+            {"id": "makers-own"},
+            *({name: mine[name]} for name in ("trash_id", "batch_id")),
+        ):  # an administrator took it away
             assert maker.post(f"{M}/model/restore", json=body).status_code == 403
         assert yard.admin.post(f"{M}/model/restore", json={"id": "makers-own"}).status_code == 200
         maker.post(f"{M}/model/delete", json={"id": "makers-own"})
@@ -188,14 +194,15 @@ def test_what_a_deleted_user_had_deleted_goes_to_the_heir(yard: Yard) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [{}, {"id": "a", "batch_id": "b"}, {"id": None}, {"id": "a", "x": 1}, {"batch_id": "x" * 101}, {"batch_id": 1}],
-)
+    [{}, {"id": "a", "batch_id": "b"}, {"id": None}, {"id": "a", "x": 1}, {"batch_id": "x" * 101}, {"batch_id": 1},
+     {"id": "a", "trash_id": "b"}, {"trash_id": "a", "batch_id": "b"}, {"trash_id": "x" * 101}],
+)  # fmt: skip
 def test_what_to_restore_must_be_said(yard: Yard, body: dict[str, object]) -> None:
     assert yard.admin.post(f"{M}/model/restore", json=body).status_code == 422
 
 
 def test_what_was_never_deleted_cannot_be_restored(yard: Yard) -> None:
-    for body in ({"id": "never"}, {"batch_id": "never"}, {"batch_id": ""}):
+    for body in ({"id": "never"}, {"batch_id": "never"}, {"batch_id": ""}, {"trash_id": "never"}, {"trash_id": ""}):
         assert yard.admin.post(f"{M}/model/restore", json=body).status_code == 404
 
 
@@ -213,3 +220,28 @@ def test_a_removed_version_takes_a_picture_along_that_no_other_has(yard: Yard) -
     assert back.json()["meta"] == {"profile_image_url": PNG}
     assert yard.admin.delete(f"{M}/model/history/{newest['id']}", params={"id": "pictures"}).json() is True
     assert read(yard.admin, "pictures")["meta"] == {"profile_image_url": PNG}
+
+
+def test_a_row_of_the_trash_is_restored_alone_and_says_how_many_went_with_it(yard: Yard) -> None:
+    """Also one that is neither the last under its id nor on the first page; to nobody but those who may."""
+    yard.admin.delete(f"{M}/delete/all", params={"confirm": "true"})
+    names = [f"together-{place}" for place in range(5)]
+    with person(yard, "maker") as maker, person(yard, "sharer") as sharer:
+        for name in names:
+            make(maker, name, name=f"First {name}")
+        maker.post(f"{M}/bulk", json={"ids": names, "action": "delete"})
+        make(maker, names[0], name="Second")
+        maker.post(f"{M}/model/delete", json={"id": names[0]})
+
+        def listed() -> list[dict[str, Any]]:
+            pages = [maker.get(f"{M}/deleted", params={"page": page, "limit": 2}).json()["items"] for page in (1, 2, 3)]
+            return [row for page in pages for row in page if row["id"] in names]
+
+        assert [row["together"] for row in listed()] == [1, 5, 5, 5, 5, 5]
+        [first] = [row for row in listed() if row["name"] == f"First {names[0]}"]
+        form = {"trash_id": first["trash_id"]}
+        assert sharer.post(f"{M}/model/restore", json=form).status_code == 404
+        [back] = maker.post(f"{M}/model/restore", json=form).json()["items"]
+        assert (back["id"], back["name"]) == (names[0], f"First {names[0]}")
+        assert maker.post(f"{M}/model/restore", json=form).status_code == 404
+        assert [row["together"] for row in listed()] == [1, 4, 4, 4, 4]

@@ -1,5 +1,7 @@
 """One's own account, and ways to get one: sign-up, waiting for approval, and a server that nobody has set up."""
 
+import re
+
 import pytest
 from playwright.sync_api import expect
 
@@ -175,3 +177,21 @@ def test_pictures(house, browser, theme):
             assert_fits(page)
             assert faults(page) == []
             picture(page, f"account-{label}-{theme}", whole=True)
+
+
+def test_sessions_are_ended_by_keyboard_one_after_the_other(house, browser, person):
+    with opened(browser, house.url) as page:
+        sign_in(page, OWN, PASSWORD)
+        others = [signed_in(house, agent=f"Mozilla/5.0 ({name}) Firefox/130.0") for name in ("X11; Linux", "Windows")]
+        others += [signed_in(house), signed_in(house)]
+        page.goto("/account")
+        end = page.get_by_role("listitem").get_by_role("button", name=re.compile("^Sign out "))
+        expect(end).to_have_count(4)
+        end.nth(1).press("Enter")
+        expect(end).to_have_count(3)
+        expect(end.nth(1)).to_be_focused()
+        page.get_by_role("button", name="Sign out all others").press("Enter")
+        expect(end).to_have_count(0)
+        expect(page.get_by_role("heading", name="Where you are signed in")).to_be_focused()
+        for client in others:
+            client.close()

@@ -315,3 +315,14 @@ def test_what_a_file_declares_is_read_only(browser, engine, tmp_path):
         expect(page.get_by_role("button", name=SAVE, exact=True)).to_have_count(0)
         assert faults(page) == []
         picture(page, "editor-declared")
+
+
+def test_a_warning_does_not_take_the_focus_when_the_model_is_saved(page, house):
+    made(house, "warned", meta={"filterIds": ["one"], "defaultFilterIds": ["another"]})
+    edit(page, "warned")
+    expect(page.get_by_text("another", exact=False).first).to_be_visible()
+    field(page, "Description").fill("Typed")
+    field(page, "Description").press("Control+s")
+    expect(page.get_by_text("Saved", exact=True)).to_be_visible()
+    expect(field(page, "Description")).to_be_focused()
+    assert stored(house, "warned")["meta"]["description"] == "Typed"

@@ -2,7 +2,7 @@
 
 from playwright.sync_api import Route, expect
 
-from tests.interface.browser import faults, opened, sign_in, signed_out
+from tests.interface.browser import faults, opened, sign_in, signed_in, signed_out
 from tests.interface.conftest import EMAIL, PASSWORD
 
 
@@ -48,3 +48,17 @@ def test_a_wrong_password_is_told_and_what_was_typed_stays(browser, house):
         page.get_by_label("Password").fill(PASSWORD)
         page.get_by_role("button", name="Sign in").click()
         expect(page.get_by_role("heading", name="Models", level=1)).to_be_visible()
+
+
+def test_after_signing_out_there_is_no_form_before_the_new_page(browser, house):
+    """What is typed into a form of the page that is being left is lost."""
+    asked: list[str] = []
+    with opened(browser, house.url) as page:
+        signed_in(page, EMAIL, PASSWORD)
+        page.goto("/models")
+        page.on("request", lambda request: asked.append(request.url))
+        page.get_by_role("button", name="Sign out").click()
+        expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+        before = asked[: asked.index(f"{house.url}/")]
+        assert before
+        assert not [url for url in before if "/assets/SignIn-" in url]

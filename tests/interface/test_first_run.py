@@ -161,3 +161,24 @@ def free_usual_port() -> int:
         except OSError:
             continue
     pytest.fail("something listens at every usual port of this machine: one has to be free for this test")
+
+
+def test_what_is_typed_for_the_next_backend_meanwhile_stays(page):
+    held = []
+
+    def hold(route):
+        if route.request.method == "POST":
+            held.append(route)
+        else:
+            route.continue_()
+
+    page.goto("/welcome")
+    page.get_by_label("Address").fill("http://127.0.0.1:9/v1")
+    page.get_by_label("API key").fill("a key of the first")
+    page.route("**/api/v1/connections", hold)
+    with page.expect_request("**/api/v1/connections"):
+        page.get_by_role("button", name="Connect").click()
+    page.get_by_label("Address").fill("http://127.0.0.1:10/v1")
+    held[0].continue_()
+    expect(page.get_by_label("API key")).to_have_value("")
+    expect(page.get_by_label("Address")).to_have_value("http://127.0.0.1:10/v1")

@@ -362,3 +362,36 @@ def test_the_current_tab_is_in_sight_on_a_narrow_screen(browser, house):
             expect(page.get_by_role("main").get_by_role("link", name=tab, exact=True)).to_be_in_viewport(ratio=1)
             picture(page, f"tabs-narrow-{tab.lower()}")
         assert_fits(page)
+
+
+def test_the_navigation_of_a_narrow_screen_is_gone_after_every_link(browser, house):
+    with opened(browser, house.url, size=NARROW) as page:
+        signed_in(page, EMAIL, PASSWORD)
+        page.goto("/models?tab=base")
+        opener = page.get_by_role("button", name="Open the navigation")
+        pages = page.get_by_role("navigation", name="Pages")
+        opener.click()
+        pages.get_by_role("link", name="Models").click()
+        expect(pages).to_have_count(0)
+        expect(page).to_have_url(house.url + "/models")
+        # Also of one that is not followed yet: the question can be answered.
+        page.goto("/models/new")
+        page.get_by_label("Name", exact=True).fill("Not saved")
+        for leave in (pages.get_by_role("link", name="Keys"), pages.get_by_role("button", name="Sign out")):
+            opener.click()
+            leave.click()
+            page.get_by_role("button", name="Stay").click()
+            expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_the_navigation_of_a_narrow_screen_does_not_come_back_by_itself(browser, house):
+    with opened(browser, house.url, size=NARROW) as page:
+        signed_in(page, EMAIL, PASSWORD)
+        page.goto("/keys")
+        page.get_by_role("button", name="Open the navigation").click()
+        expect(page.get_by_role("dialog", name="Pages")).to_be_visible()
+        page.set_viewport_size({"width": MIDDLE[0], "height": MIDDLE[1]})
+        expect(page.get_by_role("dialog", name="Pages")).to_have_count(0)
+        page.set_viewport_size({"width": NARROW[0], "height": NARROW[1]})
+        expect(page.get_by_role("button", name="Open the navigation")).to_have_attribute("aria-expanded", "false")
+        expect(page.get_by_role("dialog", name="Pages")).to_have_count(0)

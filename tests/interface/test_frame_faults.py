@@ -102,3 +102,43 @@ def test_a_page_that_throws_takes_nothing_else_with_it(browser, house):
         page.unroute_all()
         page.get_by_role("link", name="Connections", exact=True).first.click()
         expect(page.get_by_role("heading", name="Connections", level=1)).to_be_visible()
+
+
+def test_a_part_of_a_drawer_that_cannot_be_loaded_is_told_above_it(browser, house):
+    """By keyboard and by mouse; the drawer stays, with what was typed."""
+    with opened(browser, house.url, expected=MISSING) as page:
+        signed_in(page, EMAIL, PASSWORD)
+        page.route("**/assets/PickerList-*.js", lambda route: route.abort())
+        page.goto("/keys?new=1")  # it begins at a field that needs it
+        drawer, alert = page.get_by_role("dialog", name="New key"), page.get_by_role("alert")
+        expect(alert.get_by_role("button", name="Close")).to_be_focused()
+        assert faults(page) == []
+        picture(page, "reload-above-a-drawer")
+        page.keyboard.press("Escape")
+        expect(alert).to_have_count(0)
+        drawer.get_by_label("Name").fill("typed")
+        drawer.get_by_role("combobox", name="Owner").focus()
+        alert.get_by_role("button", name="Close").click()
+        expect(alert).to_have_count(0)
+        expect(drawer.get_by_label("Name")).to_have_value("typed")
+
+
+BROKEN = "The server's answer"
+
+
+def test_an_answer_that_breaks_off_is_told_where_it_was_asked_for(browser, house):
+    with opened(browser, house.url) as page:
+        signed_in(page, EMAIL, PASSWORD)
+        page.route("**/api/ps", lambda route: route.fulfill(content_type="application/json", body='{"models": ['))
+        page.goto("/overview")
+        expect(page.get_by_role("alert")).to_contain_text(BROKEN)
+        page.goto("/people?new=1")
+        drawer = page.get_by_role("dialog", name="New person")
+        drawer.get_by_label("Name").fill("Ada")
+        drawer.get_by_label("E-mail").fill("ada@example.com")
+        page.route(
+            "**/api/v1/users/", lambda route: route.fulfill(content_type="application/json", body='{"id": "an-id", "na')
+        )
+        drawer.get_by_role("button", name="Create").click()
+        expect(drawer.get_by_role("alert")).to_contain_text(BROKEN)
+        expect(drawer.get_by_label("E-mail")).to_have_value("ada@example.com")

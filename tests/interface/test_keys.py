@@ -341,3 +341,39 @@ def test_a_dead_list_is_told_in_its_place(house, browser):
         page.unroute("**/api/v1/keys")
         page.get_by_role("button", name="Try again").click()
         expect(page.get_by_role("table")).to_be_visible()
+
+
+def test_a_key_is_deleted_from_its_drawer_without_another_question(house, page, nothing):
+    house.make_key(name="going")
+    page.goto("/keys")
+    page.get_by_role("button", name="going", exact=True).click()
+    drawer = page.get_by_role("dialog", name="going")
+    drawer.get_by_label("Name").fill("not saved")
+    drawer.get_by_role("button", name="Delete").click()
+    page.get_by_role("dialog", name="Delete “going”?").get_by_role("button", name="Delete").click()
+    expect(page).to_have_url(house.url + "/keys")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_what_is_saved_does_not_wait_for_the_list(house, page, nothing):
+    house.make_key(name="slow list")
+    page.goto("/keys")
+    page.get_by_role("button", name="slow list", exact=True).click()
+    drawer = page.get_by_role("dialog", name="slow list")
+    drawer.get_by_label("Name").fill("renamed")
+    held = []
+
+    def hold(route):
+        if route.request.method == "GET":
+            held.append(route)
+        else:
+            route.continue_()
+
+    page.route("**/api/v1/keys", hold)
+    drawer.get_by_role("button", name="Save").click()
+    expect(drawer).to_be_hidden()
+    expect(page).to_have_url(house.url + "/keys")
+    for route in held:
+        route.continue_()
+    page.unroute("**/api/v1/keys")
+    expect(page.get_by_role("button", name="renamed", exact=True)).to_be_visible()

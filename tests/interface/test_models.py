@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.interface.browser import NARROW, assert_fits, faults, opened, picture, sign_in, signed_in
 from tests.interface.conftest import EMAIL, PASSWORD
@@ -374,3 +374,85 @@ def test_a_list_that_cannot_be_read_says_so(browser, house):
         page.unroute("**/api/v1/models/list*")
         page.get_by_role("button", name="Try again").click()
         expect(row(page, "Alpha")).to_be_visible()
+
+
+def test_the_page_stays_where_it_is_when_the_number_of_models_changes(page, house):
+    take(house, [preset(f"many-{number:02}", f"Many {number:02}") for number in range(60)])
+    page.goto("/models?q=Many")
+    expect(row(page, "Many 00")).to_be_visible()
+    page.evaluate("scrollTo(0, 1200)")
+    expect(row(page, "Many 22")).to_be_in_viewport()
+    before = page.evaluate("scrollY")
+    choose(page, "Many 22", "Delete")
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(page.get_by_role("link", name=re.compile(r"^Presets\s*59$"))).to_be_attached()
+    assert page.evaluate("new Promise(done => requestAnimationFrame(() => done(scrollY)))") == before
+
+
+SETTLED = """async url => {
+    await import(url);
+    await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
+}"""
+
+
+@pytest.mark.parametrize("key", ["Escape", "Tab"])
+def test_who_goes_on_while_a_menu_is_loading_gets_none_afterwards(page, key):
+    held: list[Route] = []
+
+    def hold(request: Route) -> None:
+        held.append(request)
+
+    page.route("**/assets/MenuList-*.js", hold)
+    page.goto("/models")
+    button = page.get_by_role("button", name="Actions for Beta")
+    first = button.element_handle()
+    with page.expect_request("**/assets/MenuList-*.js"):
+        button.click()
+    expect(button).to_be_focused()
+    page.keyboard.press(key)
+    held[0].continue_()
+    page.evaluate(SETTLED, held[0].request.url)
+    assert page.get_by_role("menu").count() == 0
+    button.click()
+    expect(page.get_by_role("menuitem", name="Edit")).to_be_visible()
+    assert first.evaluate("node => node.getAttribute('aria-expanded')") == "true"
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("menu")).to_have_count(0)
+    expect(button).to_be_focused()
+    button.press("ArrowDown")
+    expect(page.get_by_role("menuitem", name="Edit")).to_be_focused()
+
+
+def test_a_menu_that_could_not_be_loaded_can_be_asked_for_again(browser, house):
+    with opened(browser, house.url, expected=("Failed to load resource",)) as page:
+        signed_in(page, EMAIL, PASSWORD)
+        page.goto("/models")
+        button = page.get_by_role("button", name="Actions for Beta")
+        expect(button).to_be_visible()
+        page.route("**/assets/MenuList-*.js", lambda request: request.abort())
+        button.click()
+        page.get_by_role("alert").get_by_role("button", name="Close").click()
+        page.unroute_all()
+        button.click()
+        expect(page.get_by_role("menuitem", name="Edit")).to_be_visible()
+
+
+def test_the_box_of_all_shows_what_is_selected(page, person, house):
+    """Also when some of the list cannot be selected."""
+    ada = next(one for one in house.admin.get("/api/v1/users/").json()["users"] if one["email"] == PERSON[0])["id"]
+    grants = [{"principal_type": "user", "principal_id": ada, "permission": "write"}]
+    take(house, [preset("hers", "Hers", access_grants=grants), preset("hers-too", "Hers too", access_grants=grants)])
+    person.goto("/models")
+    everything = person.get_by_role("checkbox", name="Select all")
+    for _ in range(2):
+        everything.click()
+        expect(person.get_by_text("2 selected")).to_be_visible()
+        assert everything.evaluate("box => [box.checked, box.indeterminate]") == [False, True]
+        person.get_by_role("button", name="Clear the selection").click()
+        expect(person.get_by_text("2 selected")).to_have_count(0)
+        assert everything.evaluate("box => [box.checked, box.indeterminate]") == [False, False]
+    everything.click()
+    expect(person.get_by_text("2 selected")).to_be_visible()
+    everything.click()
+    expect(person.get_by_text("2 selected")).to_have_count(0)

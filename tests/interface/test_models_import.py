@@ -213,3 +213,32 @@ def test_the_older_of_two_that_had_one_id_is_restored_as_itself(page, house):
     page.get_by_role("button", name="Restore Older").click()
     expect(page.get_by_text("Restored Older")).to_be_visible()
     assert house.admin.get(f"{M}/model", params={"id": "twice"}).json()["name"] == "Older"
+
+
+def test_of_a_long_list_of_deleted_models_the_one_that_is_chosen_comes_back(page, house):
+    rows = [item(f"long-{n:02}", f"Long {n:02}") for n in range(40)]
+    assert house.admin.post(f"{M}/import", json=rows).status_code == 200
+    house.admin.post(f"{M}/bulk", json={"ids": [row["id"] for row in rows], "action": "delete"})
+    page.goto("/models/deleted?page=2")
+    chosen = page.get_by_role("button", name=re.compile("^Restore Long ")).first
+    name = (chosen.get_attribute("aria-label") or "").removeprefix("Restore ")
+    chosen.click()
+    expect(page.get_by_text(f"Restored {name}")).to_be_visible()
+    assert house.admin.get(f"{M}/list").json()["total"] == 2  # and the one of every test
+    page.get_by_role("button", name=re.compile("^Actions for Long ")).first.click()
+    page.get_by_role("menuitem", name="Restore all 39 deleted together").click()
+    expect(page.get_by_text("Restored 39 models")).to_be_visible()
+
+
+def test_after_a_model_is_restored_the_focus_goes_on_to_the_next(page, house):
+    rows = [item(f"row-{n}", f"Row {n}") for n in range(3)]
+    assert house.admin.post(f"{M}/import", json=rows).status_code == 200
+    for row in reversed(rows):
+        house.admin.post(f"{M}/model/delete", json={"id": row["id"]})
+    page.goto("/models/deleted")
+    for name, following in (("Row 0", "Row 1"), ("Row 1", "Row 2")):
+        button = page.get_by_role("button", name=f"Restore {name}")
+        button.focus()
+        button.press("Enter")
+        expect(button).to_have_count(0)
+        expect(page.get_by_role("button", name=f"Restore {following}")).to_be_focused()

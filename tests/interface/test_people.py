@@ -521,3 +521,59 @@ def test_pictures(house, browser, theme):
         page.goto(f"/people/groups?id={lab}")
         expect(page.get_by_role("switch").first).to_be_visible()
         picture(page, f"groups-drawer-narrow-{theme}")
+
+
+def test_a_new_group_without_the_permissions_there_are_says_what_is_wrong(house, browser):
+    with opened(browser, house.url, expected=("status of 403",)) as page:
+        signed_in(page, EMAIL, PASSWORD)
+        refused = "**/api/v1/users/default/permissions"
+        page.route(
+            refused, lambda route: route.fulfill(status=403, json={"detail": "A proxy in between refused this."})
+        )
+        page.goto("/people/groups")
+        page.get_by_role("button", name="New group").first.click()
+        drawer = page.get_by_role("dialog", name="New group")
+        expect(drawer.get_by_role("alert")).to_contain_text("A proxy in between refused this.")
+        assert faults(page) == []
+        page.unroute(refused)
+        drawer.get_by_role("button", name="Try again").click()
+        expect(drawer.get_by_label("Name", exact=True)).to_be_visible()
+
+
+def test_those_who_wait_are_let_in_by_keyboard_one_after_the_other(house, page):
+    for name in ("Ada", "Bea", "Cem", "Dora"):
+        person(house, name, role="pending")
+    page.goto("/people")
+    panel = page.get_by_role("region", name="waiting for approval")
+    approve = panel.get_by_role("button", name=re.compile("^Approve"))
+    decline = panel.get_by_role("button", name=re.compile("^Decline"))
+    expect(approve).to_have_count(4)
+    approve.first.press("Enter")
+    expect(approve).to_have_count(3)
+    expect(approve.first).to_be_focused()
+    decline.first.press("Enter")
+    page.get_by_role("dialog").get_by_role("button", name="Decline").press("Enter")
+    expect(decline).to_have_count(2)
+    expect(decline.first).to_be_focused()
+    approve.last.press("Enter")
+    expect(approve).to_have_count(1)
+    expect(approve).to_be_focused()
+    approve.press("Enter")
+    expect(panel).to_have_count(0)
+    expect(page.get_by_role("main")).to_be_focused()
+
+
+def test_members_are_taken_out_by_keyboard_one_after_the_other(house, page):
+    lab = group(house, "Lab", user_ids=[person(house, name) for name in ("Ada", "Bea")])
+    page.goto(f"/people/groups?id={lab}")
+    drawer = page.get_by_role("dialog", name="Lab")
+    remove = drawer.get_by_role("button", name=re.compile("^Remove"))
+    remove.first.press("Enter")
+    expect(remove).to_have_count(1)
+    expect(remove).to_be_focused()
+    remove.press("Enter")
+    expect(remove).to_have_count(0)
+    expect(drawer.get_by_role("combobox", name="Add a member")).to_be_focused()
+    drawer.get_by_role("button", name="Undo").press("Enter")
+    expect(remove).to_have_count(1)
+    expect(drawer.get_by_role("combobox", name="Add a member")).to_be_focused()

@@ -329,3 +329,37 @@ def test_it_looks_right(browser, models, theme, size, width):
         if width == "narrow":
             page.get_by_role("button", name="Pace 1", exact=True).click()
             expect(page.get_by_role("region", name="Conversation with Pace 1")).to_be_visible()
+
+
+def test_what_was_begun_with_a_model_goes_on_with_it(browser, models):
+    """Also when another one becomes the default meanwhile, and when the page is left."""
+    form = {"name": "Second", "email": "second@example.com", "password": PASSWORD, "role": "admin"}
+    person = models.admin.post("/api/v1/users/", json=form).json()
+    before = models.admin.get("/api/v1/configs/models").json()
+
+    def default(model: str) -> None:
+        answer = models.admin.post("/api/v1/configs/models", json={**before, "DEFAULT_MODELS": model})
+        assert answer.status_code == 200, answer.text
+
+    default("echo")
+    with opened(browser, models.url) as page:
+        signed_in(page, form["email"], PASSWORD)
+        page.goto("/playground")
+        ask(page, "first")
+        until_done(page)
+        default("pace-1")
+        models.admin.patch(f"/api/v1/users/{person['id']}", json={"name": "Looked up again"}).raise_for_status()
+        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        expect(page.get_by_role("link", name="Looked up again")).to_be_visible()
+        expect(page.get_by_role("combobox", name="Model")).to_have_value("echo")
+        page.get_by_role("link", name="Keys").click()
+        expect(page.get_by_role("heading", name="Keys", level=1)).to_be_visible()
+        page.get_by_role("link", name="Playground").click()
+        expect(page.get_by_role("log")).to_contain_text("first")
+        with page.expect_request("**/v1/chat/completions") as asked:
+            ask(page, "second")
+        assert asked.value.post_data_json["model"] == "echo"
+        page.get_by_role("button", name="New conversation").click()
+        expect(page.get_by_role("combobox", name="Model")).to_have_value("Pace 1")
+    models.admin.post("/api/v1/configs/models", json=before).raise_for_status()
+    models.admin.delete(f"/api/v1/users/{person['id']}").raise_for_status()

@@ -263,3 +263,34 @@ def test_pictures(browser, filled):
                 assert_fits(page)
                 assert faults(page) == []
                 picture(page, f"{name}-{section}", whole=True)
+
+
+def test_an_arena_entry_comes_back_beside_the_others_as_they_are_by_now(page, filled):
+    def entry(name: str) -> dict:
+        return {"id": name.lower(), "name": name, "meta": {"model_ids": ["alpha"], "filter_mode": "include"}}
+
+    def keep(*names: str) -> None:
+        form = {"EVALUATION_ARENA_MODELS": [entry(name) for name in names]}
+        filled.admin.post("/api/v1/evaluations/config", json=form).raise_for_status()
+
+    def kept() -> list[str]:
+        stored = filled.admin.get("/api/v1/evaluations/config").json()["EVALUATION_ARENA_MODELS"]
+        return [one["name"] for one in stored]
+
+    keep("First", "Second", "Third")
+    try:
+        page.goto("/settings?section=arena")
+        page.get_by_role("button", name="Remove Third").press("Enter")
+        expect(page.get_by_role("button", name="Remove Second")).to_be_focused()
+        expect(page.get_by_text("Deleted Third")).to_be_visible()
+        keep("First", "Another")
+        message = page.get_by_role("listitem").filter(has_text="Deleted Third")
+        message.get_by_role("button", name="Undo").click()
+        expect(page.get_by_text("Restored Third")).to_be_visible()
+        assert kept() == ["First", "Another", "Third"]
+        for name in ("First", "Another", "Third"):
+            page.get_by_role("button", name=f"Remove {name}").press("Enter")
+            expect(page.get_by_role("button", name=f"Remove {name}")).to_have_count(0)
+        expect(page.get_by_role("button", name="New arena model")).to_be_focused()
+    finally:
+        keep()

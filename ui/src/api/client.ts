@@ -19,12 +19,21 @@ const problems: Middleware = {
   },
 };
 
-export const api = createClient<paths>({ baseUrl: root, fetch: (request) => fetch(request) });
-api.use(problems);
+const client = createClient<paths>({ baseUrl: root, fetch: (request) => fetch(request) });
+client.use(problems);
+
+const { GET, POST, PATCH, DELETE } = client;
+/** Its calls raise Problem and nothing else, unless they are aborted. */
+export const api = { GET: told(GET), POST: told(POST), PATCH: told(PATCH), DELETE: told(DELETE) };
+
+/** The call as it is, of which also an answer that breaks off is a Problem. */
+function told<Call extends (...sent: never[]) => Promise<unknown>>(call: Call): Call {
+  return ((...sent: Parameters<Call>) => read(call(...sent))) as Call;
+}
 
 /** The body of a call that must have one: `await body(api.GET("/api/v1/keys"))`. Raises Problem. */
 export async function body<T>(call: Promise<{ data?: T }>): Promise<T> {
-  return (await read(call)).data as T;
+  return (await call).data as T;
 }
 
 /** A request outside the management API: model calls, lists, downloads. Raises Problem. */
@@ -37,6 +46,12 @@ export async function send(path: string, init?: RequestInit): Promise<Response> 
   }
   if (!response.ok) throw await refused(response);
   return response;
+}
+
+/** What `send` brought, as text. Raises Problem. */
+export async function text(path: string, init?: RequestInit): Promise<string> {
+  const response = await send(path, init);
+  return read(response.text());
 }
 
 /** What `send` brought, as JSON. Raises Problem. */

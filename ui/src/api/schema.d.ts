@@ -2230,6 +2230,9 @@ export interface components {
         /**
          * Deleted
          * @description A deleted row. Times are Unix seconds; it can be restored until `expires_at`.
+         *
+         *     `trash_id` is of this row alone: what was deleted several times under one `id` is here several times. `together` is how
+         *     many are still here of what its `batch_id` deleted, this one included.
          */
         Deleted: {
             /** Batch Id */
@@ -2244,6 +2247,10 @@ export interface components {
             id: string;
             /** Name */
             name: string;
+            /** Together */
+            together: number;
+            /** Trash Id */
+            trash_id: string;
             /** User Id */
             user_id: string;
         };
@@ -3347,13 +3354,15 @@ export interface components {
         };
         /**
          * Restore
-         * @description One row by its `id` (the one deleted last under it), or all that one act deleted by its `batch_id`.
+         * @description One row by its `trash_id` or its `id` (the one deleted last under it), or all that one act deleted by its `batch_id`.
          */
         Restore: {
             /** Batch Id */
             batch_id?: string | null;
             /** Id */
             id?: string | null;
+            /** Trash Id */
+            trash_id?: string | null;
         };
         /**
          * RestoreVersion

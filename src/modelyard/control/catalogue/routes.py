@@ -170,8 +170,13 @@ async def delete_all_models(
 
 
 class Deleted(BaseModel):
-    """A deleted row. Times are Unix seconds; it can be restored until `expires_at`."""
+    """A deleted row. Times are Unix seconds; it can be restored until `expires_at`.
 
+    `trash_id` is of this row alone: what was deleted several times under one `id` is here several times. `together` is how
+    many are still here of what its `batch_id` deleted, this one included.
+    """
+
+    trash_id: str
     id: str
     name: str
     user_id: str
@@ -179,6 +184,7 @@ class Deleted(BaseModel):
     deleted_at: int
     expires_at: int
     batch_id: str
+    together: int
 
 
 class AllDeleted(BaseModel):
@@ -196,13 +202,17 @@ async def deleted_models(
     check_unconfined(context.principal)
     owner = None if context.principal.manages else context.principal.user_id
     kept = context.control.trash_seconds
+    since = now() - kept
     async with context.control.database.read() as connection:
         rows, total = await trash.listed(
-            connection, MODEL, owner_id=owner, since=now() - kept, limit=limit, offset=(page - 1) * limit
+            connection, MODEL, owner_id=owner, since=since, limit=limit, offset=(page - 1) * limit
         )
+        batches = {row["batch_id"] for row in rows}
+        together = await trash.sizes(connection, MODEL, batches, owner_id=owner, since=since)
     return AllDeleted(
         items=[
             Deleted(
+                trash_id=row["id"],
                 id=row["entity_id"],
                 name=row["name"],
                 user_id=row["owner_id"],
@@ -210,6 +220,7 @@ async def deleted_models(
                 deleted_at=row["deleted_at"],
                 expires_at=row["deleted_at"] + kept,
                 batch_id=row["batch_id"],
+                together=together.get(row["batch_id"], 1),
             )
             for row in rows
         ],
@@ -218,11 +229,12 @@ async def deleted_models(
 
 
 class Restore(BaseModel):
-    """One row by its `id` (the one deleted last under it), or all that one act deleted by its `batch_id`."""
+    """One row by its `trash_id` or its `id` (the one deleted last under it), or all that one act deleted by its `batch_id`."""
 
     model_config = ConfigDict(extra="forbid")
 
     id: ModelId | None = None
+    trash_id: str | None = Field(None, max_length=100)
     batch_id: str | None = Field(None, max_length=100)
 
 
@@ -238,17 +250,19 @@ async def restore_models(form: Restore, context: Caller) -> Response:
     Access that the caller could not give now does not come back. What an administrator deleted, administrators restore.
     """
     check_unconfined(context.principal)
-    if (form.id is None) == (form.batch_id is None):
-        raise Problem(Kind.MALFORMED, "Send either id or batch_id.", param="id")
+    if sum(name is not None for name in (form.id, form.trash_id, form.batch_id)) != 1:
+        raise Problem(Kind.MALFORMED, "Send one of id, trash_id and batch_id.", param="id")
     since = now() - context.control.trash_seconds
     made = []
     pace = Pace()
     async with editing(context) as edit:
         connection = edit.change.connection
+        owner = None if context.principal.manages else context.principal.user_id
         if form.batch_id is not None:
             found = await trash.batch(connection, MODEL, form.batch_id, since)
+        elif form.trash_id is not None:
+            found = [await trash.one(connection, MODEL, form.trash_id, since, owner_id=owner)]
         else:
-            owner = None if context.principal.manages else context.principal.user_id
             found = [await trash.newest(connection, MODEL, form.id or "", since, owner_id=owner)]
         check_may_restore(context, found)
         for part in slices(found):

@@ -1,10 +1,10 @@
 """Deleted objects, whole, until their time is over. The owning room says what an object holds and how it is put back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import RowMapping, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, RowMapping, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from modelyard.control.transaction import Change
@@ -80,9 +80,7 @@ async def listed(
     connection: AsyncConnection, entity_type: str, *, owner_id: str | None, since: int, limit: int, offset: int
 ) -> tuple[list[RowMapping], int]:
     """(one page of what was deleted since then, newest first; how many in all). `owner_id` None: everybody's."""
-    wanted = [trash.c.entity_type == entity_type, trash.c.deleted_at >= since]
-    if owner_id is not None:
-        wanted.append(trash.c.owner_id == owner_id)
+    wanted = _wanted(entity_type, since, owner_id)
     columns = [column for column in trash.c if column.name != "content"]
     found = await connection.execute(
         select(*columns)
@@ -95,19 +93,48 @@ async def listed(
     return list(found.mappings()), total
 
 
+async def sizes(
+    connection: AsyncConnection, entity_type: str, batch_ids: Collection[str], *, owner_id: str | None, since: int
+) -> dict[str, int]:
+    """How many objects are still here of what each of these acts deleted; with `owner_id` of those that are theirs."""
+    found = await connection.execute(
+        select(trash.c.batch_id, func.count())
+        .where(*_wanted(entity_type, since, owner_id), trash.c.batch_id.in_(batch_ids))
+        .group_by(trash.c.batch_id)
+    )
+    return dict(found.tuples().all())
+
+
 async def newest(
     connection: AsyncConnection, entity_type: str, entity_id: str, since: int, *, owner_id: str | None
 ) -> RowMapping:
     """The object that was deleted last under this id; with `owner_id` of those that are theirs. Raises Problem NOT_FOUND."""
-    wanted = [trash.c.entity_type == entity_type, trash.c.entity_id == entity_id, trash.c.deleted_at >= since]
-    if owner_id is not None:
-        wanted.append(trash.c.owner_id == owner_id)
+    wanted = (*_wanted(entity_type, since, owner_id), trash.c.entity_id == entity_id)
+    return await _first(connection, entity_type, wanted, "id")
+
+
+async def one(
+    connection: AsyncConnection, entity_type: str, trash_id: str, since: int, *, owner_id: str | None
+) -> RowMapping:
+    """One object by the id of its row here; with `owner_id` only when it is theirs. Raises Problem NOT_FOUND."""
+    wanted = (*_wanted(entity_type, since, owner_id), trash.c.id == trash_id)
+    return await _first(connection, entity_type, wanted, "trash_id")
+
+
+def _wanted(entity_type: str, since: int, owner_id: str | None) -> list[ColumnElement[bool]]:
+    wanted = [trash.c.entity_type == entity_type, trash.c.deleted_at >= since]
+    return wanted if owner_id is None else [*wanted, trash.c.owner_id == owner_id]
+
+
+async def _first(
+    connection: AsyncConnection, entity_type: str, wanted: Iterable[ColumnElement[bool]], param: str
+) -> RowMapping:
     found = await connection.execute(
         select(trash).where(*wanted).order_by(trash.c.deleted_at.desc(), trash.c.id.desc()).limit(1)
     )
     row = found.mappings().first()
     if row is None:
-        raise Problem(Kind.NOT_FOUND, f"There is no deleted {entity_type} with that id.", param="id")
+        raise Problem(Kind.NOT_FOUND, f"There is no deleted {entity_type} with that id.", param=param)
     return row
 
 

@@ -1,5 +1,5 @@
 /** What each card asks, and how often: its own question, so that one that fails leaves the others alone. */
-import { api, body, send, type Schemas } from "$api/client";
+import { api, body, json, type Schemas } from "$api/client";
 import { callableModels } from "$api/directory";
 import { firstModel } from "$pages/welcome/first-model";
 import { changesOf } from "./changed";
@@ -10,8 +10,6 @@ type Asking = { signal: AbortSignal };
 const OFTEN_MS = 10_000;
 /** Of a report, each with a thousand values: nobody calls more models than that in a day. */
 const MOST_PAGES = 10;
-
-const jsonOf = async <T>(path: string, signal: AbortSignal): Promise<T> => (await send(path, { signal })).json() as T;
 
 type Dimension = "status" | "model" | "connection";
 
@@ -70,7 +68,7 @@ export const memory = {
   queryKey: ["states", "overview"],
   queryFn: async ({ signal }: Asking) => {
     const [running, states] = await Promise.all([
-      jsonOf<{ models: Running[] }>("/api/ps", signal),
+      json<{ models: Running[] }>("/api/ps", { signal }),
       body(api.GET("/api/v1/models/state", { signal })),
     ]);
     return { running: running.models, states: states.items };
