@@ -1,9 +1,9 @@
 /** What is in a file that somebody wants to import: told before anything is sent. */
 import { megabytes } from "$parts/numbers";
-import type { Grant } from "$parts/access";
+import { sameGrants, type Grant } from "$parts/access";
 import { models } from "$text/models";
 import { hasBlank } from "$pages/editor/naming";
-import { sameGrants, type Row } from "./subject";
+import type { Row } from "./subject";
 
 const text = models.importing.faults;
 

@@ -56,28 +56,6 @@ export function picked({ rowId, name, active, row }: Subject): Selected {
   };
 }
 
-type Grants = readonly { principal_type: string; principal_id: string; permission: string }[];
-
-export const EVERYONE = { principal_type: "user", principal_id: "*", permission: "read" } as const;
-
-export function isPublic(grants: Grants): boolean {
-  return grants.some((grant) => grant.principal_type === "user" && grant.principal_id === "*");
-}
-
-/** The same rights, in whatever order. */
-export function sameGrants(some: Grants, others: Grants): boolean {
-  const set = (grants: Grants) =>
-    [...new Set(grants.map((one) => `${one.principal_type} ${one.principal_id} ${one.permission}`))].sort().join("\n");
-  return set(some) === set(others);
-}
-
-/** How many people and groups a row is open to, each counted once. */
-export function audience(grants: Grants): { people: number; groups: number } {
-  const ids = (type: string) =>
-    new Set(grants.filter((grant) => grant.principal_type === type).map((grant) => grant.principal_id)).size;
-  return { people: ids("user"), groups: ids("group") };
-}
-
 /** The names of a row's tags, each once, whatever shape older clients gave them. */
 export function tagNames(meta: Record<string, unknown>): string[] {
   const tags: unknown[] = Array.isArray(meta.tags) ? meta.tags : [];
