@@ -63,7 +63,7 @@ describe("a file of models", () => {
     expect(fault(" \n")).toContain("empty");
     expect(fault(new Uint8Array([0xff, 0xfe, 0x5b, 0]))).toContain("not text");
     expect(fault(new Uint8Array(20 * 1024 * 1024 + 1))).toContain("20 MB");
-    expect(fault(JSON.stringify(Array(20_001).fill({})))).toContain("20001");
+    expect(fault(JSON.stringify(Array(20_001).fill({})))).toContain("20,001");
     expect(fault("PARAMETER temperature 1", "Modelfile")).toContain("FROM");
   });
 

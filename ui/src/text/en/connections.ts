@@ -1,4 +1,5 @@
 /** Connections: the backends that models run on. */
+import { exact } from "$parts/numbers";
 import { plural } from "./plural";
 
 const models = (count: number) => plural(count, "model", "models");
@@ -146,7 +147,7 @@ export const connections = {
   worksNot: "It does not work.",
   offered: "Offered models",
   checked: "Checked",
-  showAll: (count: number) => `Show all ${count}`,
-  moreModels: (count: number) => `and ${count} more`,
+  showAll: (count: number) => `Show all ${exact(count)}`,
+  moreModels: (count: number) => `and ${exact(count)} more`,
   create: "Create",
 };

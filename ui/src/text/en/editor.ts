@@ -1,4 +1,6 @@
 /** The editor of a model, its history, and who may use it. */
+import { exact } from "$parts/numbers";
+
 export const editor = {
   newTitle: "New model",
   overrideOf: "Settings of a base model",
@@ -114,7 +116,7 @@ export const editor = {
       client: "Chat application",
     },
     clientHelp: "Read by chat applications. Never sent to a backend.",
-    set: (count: number) => (count === 1 ? "1 set" : `${count} set`),
+    set: (count: number) => `${count} set`,
     states: { default: "Default", custom: "Custom", locked: "Locked" },
     state: (name: string) => `${name}: default, custom or locked`,
     choices: {
@@ -254,7 +256,7 @@ export const editor = {
     } as Record<string, string>,
     first: "First version",
     saved: "Saved without changes",
-    more: (names: string, count: number) => `${names} and ${count} more`,
+    more: (names: string, count: number) => `${names} and ${exact(count)} more`,
     compare: "Compare with",
     compareCurrent: "the current version",
     comparePrevious: "the version before",

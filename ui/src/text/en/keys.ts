@@ -1,5 +1,8 @@
 /** API keys: list, making, changing, rotating. */
-const calls = (count: number) => (count === 1 ? "1 call" : `${count.toLocaleString("en")} calls`);
+import { exact } from "$parts/numbers";
+import { plural } from "./plural";
+
+const calls = (count: number) => plural(count, "call", "calls");
 
 export const keys = {
   title: "Keys",
@@ -21,7 +24,7 @@ export const keys = {
     "Empty means every model the owner may use. A key limited to some models can manage nothing but keys of the same scope.",
   modelsAdd: "Add a model",
   allModels: "All models",
-  modelCount: (first: string, others: number) => (others ? `${first} and ${others} more` : first),
+  modelCount: (first: string, others: number) => (others ? `${first} and ${exact(others)} more` : first),
   dialects: "API formats",
   dialectsHelp: "All unless chosen.",
   dialectNames: { openai: "OpenAI", anthropic: "Anthropic", ollama: "Ollama" },

@@ -1,6 +1,6 @@
 /** People, groups, permissions. */
-const plural = (count: number, one: string, many: string) =>
-  `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
+import { exact } from "$parts/numbers";
+import { plural } from "./plural";
 
 export const people = {
   title: "People",
@@ -115,7 +115,7 @@ export const people = {
     removed: (name: string) => `Removed ${name}`,
     noMembers: "Nobody yet.",
     searchMembers: "Search members",
-    moreMembers: (count: number) => `${count} more: search to find them.`,
+    moreMembers: (count: number) => `${exact(count)} more: search to find them.`,
     permissions: "What members may do",
     permissionsHelp: "Added to what everybody may do. A group takes nothing away.",
     byDefault: "Everybody may by default",

@@ -1,4 +1,6 @@
 /** The playground, and the chat that other pages show beside a model. */
+import { plural } from "./plural";
+
 export const playground = {
   title: "Playground",
   conversation: "Conversation",
@@ -56,7 +58,7 @@ export const playground = {
     estimated: "The backend did not count tokens; this is the number of chunks it sent.",
     answeredBy: (model: string) => `Answered by ${model}`,
     connection: (name: string) => `Connection ${name}`,
-    attempts: (count: number) => (count === 1 ? "1 attempt" : `${count} attempts`),
+    attempts: (count: number) => plural(count, "attempt", "attempts"),
     losses: (names: string) => `Not passed on: ${names}`,
     copyRequest: "Copy request ID",
   },

@@ -1,6 +1,7 @@
 /** How programs call this server, and every operation of its management API. */
+import { plural } from "./plural";
 
-const counted = (count: unknown, one: string, many: string) => `${String(count)} ${count === 1 ? one : many}`;
+const counted = (count: unknown, one: string, many: string) => plural(Number(count), one, many);
 
 export const reference = {
   title: "API",

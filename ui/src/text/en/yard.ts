@@ -1,4 +1,5 @@
 /** The installation as a document. */
+import { exact } from "$parts/numbers";
 import { plural } from "./plural";
 
 const names: Record<string, [one: string, many: string]> = {
@@ -53,7 +54,7 @@ export const yard = {
     title: "Plan",
     nothing: "Nothing to do. Everything is already as in the document.",
     counts: (create: number, update: number, gone: number) =>
-      `${create} to create, ${update} to change, ${gone} to delete`,
+      `${exact(create)} to create, ${exact(update)} to change, ${exact(gone)} to delete`,
     actions: { create: "Create", update: "Change", delete: "Delete" },
     nouns: {
       setting: "Settings",
