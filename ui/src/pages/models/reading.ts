@@ -8,7 +8,7 @@ import type { Row } from "./subject";
 const text = models.importing.faults;
 
 export const MOST_BYTES = 20 * 1024 * 1024;
-export const MOST_MODELFILE_BYTES = 4 * 1024 * 1024;
+const MOST_MODELFILE_BYTES = 4 * 1024 * 1024;
 const MOST_ITEMS = 20_000;
 const MOST_LETTERS = 256;
 
@@ -122,7 +122,7 @@ function idFor(name: string): string {
 }
 
 /** What would happen to an item, by what is known of the ids that are there. */
-export type Outlook = "new" | "existing" | "same" | "declared" | "foreign" | "unreadable";
+type Outlook = "new" | "existing" | "same" | "declared" | "foreign" | "unreadable";
 
 /** A row as the server has it. */
 export type KnownRow = Pick<

@@ -196,7 +196,6 @@ export const models = {
   },
   importing: {
     title: "Import models",
-    page: "Import",
     subtitle: "A JSON export from Modelyard or Open WebUI, or one Modelfile.",
     drop: "Drop a file here, or choose one",
     choose: "Choose a file",

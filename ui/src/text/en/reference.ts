@@ -36,9 +36,6 @@ export const reference = {
   answers: "Answers",
   errors: "Errors",
   errorsText: "The field `detail` says what is wrong. With 422 it is a list that names the place of each error.",
-  field: "Field",
-  type: "Type",
-  meaning: "Meaning",
   required: "required",
   defaultIs: (value: string) => `default ${value}`,
   places: { path: "in the path", query: "in the query", header: "in a header", cookie: "in a cookie" } as Record<
