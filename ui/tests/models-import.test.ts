@@ -117,7 +117,7 @@ describe("what would happen to an item", () => {
     ]);
     const told = checked(found, rows);
     expect(told.map((item) => outlook(item, rows))).toEqual(["unreadable", "existing", "new"]);
-    expect(told[0]?.fault).toContain("white space");
+    expect(told[0]?.fault).toContain("spaces or invisible");
   });
 
   it("is nothing when all that the file says of it is there", () => {

@@ -122,7 +122,7 @@ export const audit = {
       altered: (position: number) => `Entry ${position} was altered after it was written.`,
       missing: (position: number) => `Entry ${position} was removed.`,
       inserted: (position: number) => `Entry ${position} was inserted afterwards.`,
-      moved: (position: number) => `Entry ${position} was moved there from another place.`,
+      moved: (position: number) => `Entry ${position} was moved here from another place.`,
       "cut off at the end": (position: number) => `Entry ${position} and everything after it were removed.`,
       "head altered": (position: number) =>
         `The end of the chain was altered, or entries after ${position} were removed.`,

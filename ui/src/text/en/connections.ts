@@ -26,11 +26,6 @@ export const connections = {
   },
   listedHelp: "When its list of models was last read",
   state: { off: "Off", up: "Up", down: "Down", waiting: "Checking" },
-  source: { environment: "environment", file: "file" } as Record<string, string>,
-  readOnly: {
-    environment: "Set in the server’s environment, so it is read-only here. Change it there and restart the server.",
-    file: "Set in the file that the server was started with, so it is read-only here. Change it there and restart the server.",
-  } as Record<string, string>,
   switchedOn: (name: string) => `Switched on ${name}`,
   switchedOff: (name: string) => `Switched off ${name}`,
   switch: (name: string) => `${name} on`,

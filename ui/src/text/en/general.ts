@@ -74,5 +74,11 @@ export const general = {
     justNow: "just now",
     never: "Never",
   },
+  /** Where what the database does not hold is declared. */
+  sources: { environment: "environment", file: "file" } as Record<string, string>,
+  readOnly: {
+    environment: "Set in the server’s environment, so it is read-only here. Change it there and restart the server.",
+    file: "Set in the file that the server was started with, so it is read-only here. Change it there and restart the server.",
+  } as Record<string, string>,
   typeToConfirm: (word: string) => `Type ${word} to confirm`,
 };

@@ -34,11 +34,6 @@ export const people = {
   actions: (name: string) => `Actions for ${name}`,
   new: "New person",
   create: "Create",
-  declared: (source: string) =>
-    source === "environment"
-      ? "Declared in the environment: change it there and restart."
-      : "Declared in a file: change it there and restart.",
-  source: (source: string) => (source === "environment" ? "environment" : "file"),
   gone: "There is no such person. They may have been deleted.",
   waiting: {
     title: (count: number) => `${plural(count, "person is", "people are")} waiting for approval`,

@@ -71,7 +71,7 @@ export const yard = {
       gone.map(([noun, count]) => plural(count, ...(names[noun] ?? [noun, noun]))).join(", "),
     /** At the top of a plan that is not applied yet. */
     told: (objects: string) => `This deletes ${objects}.`,
-    why: "What the document does not name goes. To keep it, choose “Add and change only” and plan again.",
+    why: "Anything the document does not name is deleted. To keep it, choose “Add and change only” and plan again.",
     title: (objects: string) => `Delete ${objects}?`,
     back: "You can roll back under Revisions.",
     lossy:
