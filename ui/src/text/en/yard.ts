@@ -131,24 +131,4 @@ export const yard = {
     thenLabel: "After an import",
     thenCommand: "modelyard connections test\nmodelyard users password ann@example.com",
   },
-  /** What has no word elsewhere. */
-  fields: {
-    model: { owner: "Owner" },
-    group: {
-      name: "Name",
-      description: "Description",
-      parent: "Part of",
-      permissions: "Permissions",
-      share: "Can be shared with by everyone",
-    },
-    user: { email: "E-mail", name: "Name", role: "Role", kind: "Kind", groups: "Groups" },
-    key: {
-      name: "Name",
-      user: "Owner",
-      models: "Models",
-      dialects: "API formats",
-      expires_at: "Expires",
-      limits: "Limits",
-    },
-  },
 };
