@@ -89,7 +89,6 @@ export const yard = {
     changes: "Changes",
     who: "Who",
     when: "When",
-    view: "View",
     rollBackTo: (id: number) => `Roll back to revision ${id}`,
     messages: { applied: "Applied" } as Record<string, string>,
     before: (id?: number) => (id === undefined ? "State before" : `State before revision ${id}`),
