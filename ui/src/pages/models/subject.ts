@@ -68,6 +68,14 @@ export function tagNames(meta: Record<string, unknown>): string[] {
 /** Serves the pictures of models. */
 export const IMAGE_PATH = "/api/v1/models/model/profile/image";
 
+/** The address of a picture that is here: within the model's `meta`, or kept by this server. Empty for any other, which is not
+ * asked with the person's session, and for none. */
+export function ownPicture(meta: Record<string, unknown> | undefined): string {
+  const address = meta?.profile_image_url;
+  const isOwn = typeof address === "string" && (address.startsWith("data:") || address.startsWith(`${IMAGE_PATH}?`));
+  return isOwn ? address : "";
+}
+
 /** A file's name for an id, which may hold what file systems do not take. */
 export function fileName(id: string, ending: string): string {
   return id.replace(/[^\p{L}\p{N}._-]+/gu, "-").slice(0, 100) + ending;
