@@ -1,9 +1,11 @@
 """When something around the pages goes wrong: a session that ends, a part that cannot be loaded, a page that throws."""
 
+from urllib.parse import urlsplit
+
 import pytest
 from playwright.sync_api import expect
 
-from tests.interface.browser import faults, opened, picture, press_together, sign_in, signed_in
+from tests.interface.browser import FIRST_QUESTIONS, faults, opened, picture, press_together, sign_in, signed_in
 from tests.interface.conftest import EMAIL, PASSWORD
 
 
@@ -27,10 +29,15 @@ def test_a_session_that_was_revoked_asks_again_and_loses_nothing(browser, house)
         expect(dialog.get_by_label("E-mail")).to_have_value(EMAIL)
         expect(dialog.get_by_label("Password")).to_be_focused()
         page.keyboard.type(PASSWORD)
-        dialog.get_by_role("button", name="Sign in").click()
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(urlsplit(request.url).path))
+        with page.expect_response("**/api/v1/models/list?*"):
+            dialog.get_by_role("button", name="Sign in").click()
         expect(dialog).to_have_count(0)
         expect(page.get_by_role("searchbox")).to_have_value("something typed here")
         expect(page).to_have_url(house.url + "/models?q=something+typed+here")
+        # The list may be old by now; who is there, and what holds for them, was told at the sign-in.
+        assert [asked.count(path) for path in FIRST_QUESTIONS] == [1, 1], asked
 
 
 def test_a_failed_sign_out_does_not_look_like_one(browser, house):

@@ -109,7 +109,7 @@ def test_a_key_is_rotated_with_an_overlap_then_without(house, page, nothing):
     page.get_by_role("button", name="Actions for turning").click()
     page.get_by_role("menuitem", name="Rotate").click()
     dialog = page.get_by_role("dialog", name="Rotate turning")
-    dialog.get_by_label("The old key works for").select_option("1 more hour")
+    dialog.get_by_label("The old key stops working").select_option("In 1 hour")
     picture(page, "keys-rotate")
     assert faults(page) == []
     dialog.get_by_role("button", name="Rotate").click()
@@ -127,7 +127,7 @@ def test_a_key_is_rotated_with_an_overlap_then_without(house, page, nothing):
     assert status(house, first) == 401
     page.get_by_role("button", name="Actions for turning").click()
     page.get_by_role("menuitem", name="Rotate").click()
-    dialog.get_by_label("The old key works for").select_option("No longer at all")
+    dialog.get_by_label("The old key stops working").select_option("At once")
     dialog.get_by_role("button", name="Rotate").click()
     expect(page.get_by_text("The old key has stopped working.")).to_be_visible()
     third = secret_of(page)

@@ -62,7 +62,7 @@ def test_a_file_is_previewed_and_imported(page, house, tmp_path):
     opened_file(page, file(tmp_path, content))
     expect(result(page, "New one")).to_contain_text("New")
     expect(result(page, "Known anew")).to_contain_text("Updates existing")
-    expect(result(page, "No id")).to_contain_text("It has no id.")
+    expect(result(page, "No id")).to_contain_text("It has no ID.")
     expect(page.get_by_text("It is not an object.")).to_be_visible()
     expect(page.get_by_text("2 items are left out.")).to_be_visible()
     assert sent == []

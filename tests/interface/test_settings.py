@@ -120,7 +120,7 @@ def test_client_settings_are_kept(page, filled):
 def test_sign_up_is_switched_on_with_its_role_and_group(page, browser, filled):
     page.goto("/settings?section=accounts")
     page.get_by_role("switch", name="People may create accounts themselves").click()
-    page.get_by_label("Role of a new account").select_option("User at once")
+    page.get_by_label("Role of a new account").select_option("User, without approval")
     expect(page.get_by_text("Everyone who can reach this server can become a user without approval.")).to_be_visible()
     add(page, "Group of a new account", "Guests")
     picture(page, "settings-accounts")

@@ -54,6 +54,20 @@ describe("fields of an entry", () => {
       "Create, edit and rotate API keys",
     );
     expect(fieldName(of("unheard"), "of.this")).toBe("of.this");
+    expect(fieldName(of("group"), "toString")).toBe("toString");
+  });
+
+  it("are called the same in a document, which has names for ids", () => {
+    const pairs = [
+      ["model", "owner", "user_id"],
+      ["group", "parent", "parent_id"],
+      ["user", "groups", "group_ids"],
+      ["key", "user", "user_id"],
+      ["key", "limits.rpm", "rpm"],
+    ] as const;
+    for (const [kind, named, byId] of pairs) expect(fieldName(of(kind), named)).toBe(fieldName(of(kind), byId));
+    expect(fieldName(of("settings", "models.default"), "value")).toBe("Default models");
+    expect(fieldName(of("group"), "share")).toBe("Others may share with it");
   });
 
   it("name whom an id stands for", () => {

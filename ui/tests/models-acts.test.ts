@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
+import { audience, isPublic, modeOf } from "../src/parts/access";
 import { undoing } from "../src/pages/models/acts";
 import { arranged, joined, openTo, usableBases } from "../src/pages/models/base-models";
-import { audience, fileName, isPublic, picked, tagNames, type Row } from "../src/pages/models/subject";
+import { fileName, picked, tagNames, type Row } from "../src/pages/models/subject";
 
 const grant = (principal_id: string, principal_type: "user" | "group" = "user") =>
   ({ principal_type, principal_id, permission: "read" }) as Row["access_grants"][number];
@@ -142,6 +143,9 @@ describe("what a row says", () => {
     expect(audience(grants)).toEqual({ people: 1, groups: 1 });
     expect(isPublic(grants)).toBe(false);
     expect(isPublic([grant("*")])).toBe(true);
+    // The same answer in the list and in the dialog that changes it, whatever older data hold.
+    const odd = [{ ...grant("*"), permission: "write" as const }];
+    expect([isPublic(odd), modeOf(odd)]).toEqual([true, "public"]);
   });
 
   it("has tags in whatever shape, and file names without slashes", () => {

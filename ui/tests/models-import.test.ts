@@ -63,7 +63,7 @@ describe("a file of models", () => {
     expect(fault(" \n")).toContain("empty");
     expect(fault(new Uint8Array([0xff, 0xfe, 0x5b, 0]))).toContain("not text");
     expect(fault(new Uint8Array(20 * 1024 * 1024 + 1))).toContain("20 MB");
-    expect(fault(JSON.stringify(Array(20_001).fill({})))).toContain("20001");
+    expect(fault(JSON.stringify(Array(20_001).fill({})))).toContain("20,001");
     expect(fault("PARAMETER temperature 1", "Modelfile")).toContain("FROM");
   });
 
@@ -117,7 +117,7 @@ describe("what would happen to an item", () => {
     ]);
     const told = checked(found, rows);
     expect(told.map((item) => outlook(item, rows))).toEqual(["unreadable", "existing", "new"]);
-    expect(told[0]?.fault).toContain("white space");
+    expect(told[0]?.fault).toContain("spaces or invisible");
   });
 
   it("is nothing when all that the file says of it is there", () => {

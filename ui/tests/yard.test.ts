@@ -1,5 +1,4 @@
 import { describe, expect, it } from "vitest";
-import { nameOf } from "../src/pages/yard/field-names";
 import { counts, deletions, faultLine, given, grouped, pathLine, references } from "../src/pages/yard/document";
 
 const DOCUMENT = `# a comment with \${NOT_ONE}
@@ -89,17 +88,5 @@ describe("a plan", () => {
       ["group", 1],
     ]);
     expect(counts(steps)).toEqual({ create: 2, update: 1, delete: 1 });
-  });
-});
-
-describe("a field of a plan", () => {
-  it("is called as on its page, and by its path where it has no name", () => {
-    expect(nameOf("model", "params.top_k", "m")).toBe("Top K");
-    expect(nameOf("model", "owner", "m")).toBe("Owner");
-    expect(nameOf("connection", "timeouts.first_byte", "gpu")).toBe("Timeouts: First byte");
-    expect(nameOf("setting", "value", "models.default")).toBe("Default models");
-    expect(nameOf("group", "parent", "g")).toBe("Part of");
-    expect(nameOf("group", "toString", "g")).toBe("toString");
-    expect(nameOf("key", "limits.rpm", "k")).toBe("limits.rpm");
   });
 });

@@ -6,6 +6,7 @@ export type AccessMode = "private" | "public" | "chosen";
 export type Right = "read" | "write";
 
 export const EVERYONE = "*";
+export const TO_EVERYONE: Grant = { principal_type: "user", principal_id: EVERYONE, permission: "read" };
 
 export interface Entry {
   type: Grant["principal_type"];
@@ -13,8 +14,22 @@ export interface Entry {
   right: Right;
 }
 
-export const isPublic = (grants: readonly Grant[]): boolean =>
-  grants.some((grant) => grant.principal_id === EVERYONE && grant.permission === "read");
+/** The server gives everyone no other right than to use it. */
+export const isPublic = (grants: readonly Grant[]): boolean => grants.some((grant) => grant.principal_id === EVERYONE);
+
+/** The same rights, in whatever order. */
+export function sameGrants(some: readonly Grant[], others: readonly Grant[]): boolean {
+  const set = (grants: readonly Grant[]) =>
+    [...new Set(grants.map((one) => `${one.principal_type} ${one.principal_id} ${one.permission}`))].sort().join("\n");
+  return set(some) === set(others);
+}
+
+/** How many people and groups something is open to, each counted once. */
+export function audience(grants: readonly Grant[]): { people: number; groups: number } {
+  const ids = (type: Grant["principal_type"]) =>
+    new Set(grants.filter((grant) => grant.principal_type === type).map((grant) => grant.principal_id)).size;
+  return { people: ids("user"), groups: ids("group") };
+}
 
 export function modeOf(grants: readonly Grant[]): AccessMode {
   if (isPublic(grants)) return "public";
@@ -33,7 +48,6 @@ export function entriesOf(grants: readonly Grant[]): Entry[] {
   return [...found.values()];
 }
 
-const PUBLIC: Grant = { principal_type: "user", principal_id: EVERYONE, permission: "read" };
 const of = (grant: Grant, type: Grant["principal_type"], id: string): boolean =>
   grant.principal_type === type && grant.principal_id === id;
 
@@ -57,5 +71,5 @@ export function withRight(
 export function inMode(mode: AccessMode, kept: readonly Grant[]): Grant[] {
   const named = kept.filter((grant) => grant.principal_id !== EVERYONE);
   if (mode === "private") return [];
-  return mode === "public" ? [PUBLIC, ...named] : named;
+  return mode === "public" ? [TO_EVERYONE, ...named] : named;
 }

@@ -10,7 +10,8 @@ export class Attempt<Act extends string> {
     return this.problem?.fields ?? {};
   }
 
-  /** True when it was done; a second act has to wait for the first. What is no answer of the server is a fault of this program and none of the form. */
+  /** True when it was done; a second act has to wait for the first. What is no answer of the server is a fault of this
+   * program and none of the form. */
   async run(act: Act, work: () => Promise<void>): Promise<boolean> {
     if (this.busy) return false;
     this.busy = act;

@@ -2,7 +2,7 @@
  * depth, its HTML is text, and only harmless addresses become links. */
 import { Lexer, type Token } from "marked";
 
-export interface Block {
+interface Block {
   /** Where it begins in the text: a block keeps its key while the text grows. */
   key: number;
   token: Token;

@@ -7,10 +7,10 @@ export interface Seen {
   last: number;
 }
 
-export type Slot = { kind: "row"; index: number } | { kind: "gap"; rows: number; after: number };
+type Slot = { kind: "row"; index: number } | { kind: "gap"; rows: number; after: number };
 
 /** Rows to keep ready above and below, so that a small step shows no empty place. */
-export const AROUND = 6;
+const AROUND = 6;
 
 /** The rows in sight. `top`: pixels from the top of the window to that of the list, negative once it was scrolled past. */
 export function seen(top: number, windowHeight: number, rowHeight: number, total: number): Seen {

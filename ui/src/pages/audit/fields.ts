@@ -1,4 +1,5 @@
-/** What the fields of an entry and their values are called, for every kind of object. */
+/** What the fields of every kind of object are called, and their values: in the log and in a plan. A document has names where
+ * the log has ids, so that some fields are here twice. */
 import { fieldName as modelField } from "$pages/editor/field-names";
 import { sentence } from "$pages/people/permission";
 import { exact } from "$parts/age";
@@ -18,7 +19,7 @@ const limit = within(sections.limits);
 
 /** By kind and path. */
 const fixed: Record<string, Record<string, string>> = {
-  model: { user_id: words.owner, profile_image: words.picture, version: words.version },
+  model: { user_id: words.owner, owner: words.owner, profile_image: words.picture, version: words.version },
   connection: {
     name: fields.name,
     kind: fields.kind,
@@ -53,12 +54,14 @@ const fixed: Record<string, Record<string, string>> = {
     role: people.role,
     kind: people.kind,
     group_ids: people.groups,
+    groups: people.groups,
     password: people.password,
   },
   group: {
     name: people.group.name,
     description: people.group.description,
     parent_id: people.group.parent,
+    parent: people.group.parent,
     permissions: people.group.permissions,
     share: people.group.share,
     user_ids: people.group.members,
@@ -66,11 +69,16 @@ const fixed: Record<string, Record<string, string>> = {
   key: {
     name: keys.name,
     user_id: keys.owner,
+    user: keys.owner,
     models: keys.models,
     dialects: keys.dialects,
     rpm: keys.rpm,
     tpm: keys.tpm,
     concurrency: keys.concurrency,
+    limits: keys.limits,
+    "limits.rpm": keys.rpm,
+    "limits.tpm": keys.tpm,
+    "limits.concurrency": keys.concurrency,
     expires_at: keys.expiry,
     hint: keys.hint,
     replaced_by: words.replacedBy,
@@ -78,10 +86,16 @@ const fixed: Record<string, Record<string, string>> = {
   session: { user_id: words.person },
 };
 
+/** A field may be called anything, `toString` too. */
+const nameOf = (kind: string, path: string): string | undefined => {
+  const names = fixed[kind] ?? {};
+  return Object.hasOwn(names, path) ? names[path] : undefined;
+};
+
 /** The name of a field of this entry, by its path in the changes; the path itself when it is unheard of. */
 export function fieldName(entry: Pick<Entry, "entity_type" | "entity_id">, path: string): string {
   const { entity_type: kind, entity_id: id } = entry;
-  const known = fixed[kind]?.[path];
+  const known = nameOf(kind, path);
   if (known) return known;
   if (kind === "model") return modelField(path);
   const [first = "", ...rest] = path.split(".");
@@ -91,7 +105,7 @@ export function fieldName(entry: Pick<Entry, "entity_type" | "entity_id">, path:
     return id === "permissions" ? sentence(inner) : inner;
   }
   if (kind === "group" && first === "permissions") return sentence(inner);
-  const place = fixed[kind]?.[first];
+  const place = nameOf(kind, first);
   return place && inner ? words.within(place, inner) : path;
 }
 

@@ -2,7 +2,7 @@
 import { compared, differences, type Change } from "$parts/changes";
 import type { Fields } from "./draft.svelte";
 
-export interface BothSides {
+interface BothSides {
   field: string;
   /** Absent on the side that left the field alone. */
   theirs?: Change;

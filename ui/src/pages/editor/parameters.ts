@@ -1,7 +1,7 @@
 /** Parameters that a model can set: kind, usual range and where they go. Words: `$text/parameters`. */
 import { parameterWords } from "$text/parameters";
 
-export type ParameterName = keyof typeof parameterWords;
+type ParameterName = keyof typeof parameterWords;
 export type ParameterGroup = "sampling" | "length" | "local" | "client";
 
 /** How a value is entered. `start` is what it begins with when it is no longer left to the default. */

@@ -1,7 +1,7 @@
 /** The variables of a system prompt: a closed set that the server fills in for every call (`policy/presets.py`). */
 import { editor } from "$text/editor";
 
-export type Variable = keyof typeof editor.variables;
+type Variable = keyof typeof editor.variables;
 export const variables = Object.keys(editor.variables) as Variable[];
 
 const PATTERN = /\{\{\s*([A-Z_]+)\s*\}\}/g;

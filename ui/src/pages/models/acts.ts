@@ -3,12 +3,12 @@ import type { QueryClient } from "@tanstack/svelte-query";
 import { address } from "$app/place";
 import { api, body, type Schemas } from "$api/client";
 import { refresh } from "$api/refresh";
-import type { Grant } from "$parts/access";
+import { isPublic, type Grant } from "$parts/access";
 import { copyText } from "$parts/clipboard";
 import { saveJson, saveText } from "$parts/download";
 import { failed, said, undoable } from "$parts/notify";
 import { models as text } from "$text/models";
-import { fileName, isPublic, tagNames, type Picked, type Row, type Subject } from "./subject";
+import { fileName, tagNames, type Picked, type Row, type Subject } from "./subject";
 
 export type Bulk = Schemas["Bulk"];
 export type ItemResult = Schemas["ItemResult"];

@@ -1,8 +1,9 @@
 /** Base models: what the backends offer, joined with the rows of the catalogue that govern them. */
 import type { Schemas } from "$api/client";
 import { otherSpelling } from "$api/model-names";
+import { audience, isPublic } from "$parts/access";
 import { models as text } from "$text/models";
-import { audience, isPublic, type Row, type Subject } from "./subject";
+import type { Row, Subject } from "./subject";
 
 /** An entry of `GET /api/models/base` or `GET /api/models`, as far as it is used here. */
 export interface Offered {

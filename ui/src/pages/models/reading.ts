@@ -1,14 +1,14 @@
 /** What is in a file that somebody wants to import: told before anything is sent. */
 import { megabytes } from "$parts/numbers";
-import type { Grant } from "$parts/access";
+import { sameGrants, type Grant } from "$parts/access";
 import { models } from "$text/models";
 import { hasBlank } from "$pages/editor/naming";
-import { sameGrants, type Row } from "./subject";
+import type { Row } from "./subject";
 
 const text = models.importing.faults;
 
 export const MOST_BYTES = 20 * 1024 * 1024;
-export const MOST_MODELFILE_BYTES = 4 * 1024 * 1024;
+const MOST_MODELFILE_BYTES = 4 * 1024 * 1024;
 const MOST_ITEMS = 20_000;
 const MOST_LETTERS = 256;
 
@@ -122,7 +122,7 @@ function idFor(name: string): string {
 }
 
 /** What would happen to an item, by what is known of the ids that are there. */
-export type Outlook = "new" | "existing" | "same" | "declared" | "foreign" | "unreadable";
+type Outlook = "new" | "existing" | "same" | "declared" | "foreign" | "unreadable";
 
 /** A row as the server has it. */
 export type KnownRow = Pick<

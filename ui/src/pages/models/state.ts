@@ -1,7 +1,7 @@
 /** The one word that says how a model stands: from its row, and from what was loaded and unloaded last. */
 import type { Schemas } from "$api/client";
 
-export type StateName = "disabled" | "offline" | "loading" | "unloading" | "loaded" | "failed" | "active";
+type StateName = "disabled" | "offline" | "loading" | "unloading" | "loaded" | "failed" | "active";
 
 export interface ModelState {
   name: StateName;

@@ -56,28 +56,6 @@ export function picked({ rowId, name, active, row }: Subject): Selected {
   };
 }
 
-type Grants = readonly { principal_type: string; principal_id: string; permission: string }[];
-
-export const EVERYONE = { principal_type: "user", principal_id: "*", permission: "read" } as const;
-
-export function isPublic(grants: Grants): boolean {
-  return grants.some((grant) => grant.principal_type === "user" && grant.principal_id === "*");
-}
-
-/** The same rights, in whatever order. */
-export function sameGrants(some: Grants, others: Grants): boolean {
-  const set = (grants: Grants) =>
-    [...new Set(grants.map((one) => `${one.principal_type} ${one.principal_id} ${one.permission}`))].sort().join("\n");
-  return set(some) === set(others);
-}
-
-/** How many people and groups a row is open to, each counted once. */
-export function audience(grants: Grants): { people: number; groups: number } {
-  const ids = (type: string) =>
-    new Set(grants.filter((grant) => grant.principal_type === type).map((grant) => grant.principal_id)).size;
-  return { people: ids("user"), groups: ids("group") };
-}
-
 /** The names of a row's tags, each once, whatever shape older clients gave them. */
 export function tagNames(meta: Record<string, unknown>): string[] {
   const tags: unknown[] = Array.isArray(meta.tags) ? meta.tags : [];
@@ -89,6 +67,14 @@ export function tagNames(meta: Record<string, unknown>): string[] {
 
 /** Serves the pictures of models. */
 export const IMAGE_PATH = "/api/v1/models/model/profile/image";
+
+/** The address of a picture that is here: within the model's `meta`, or kept by this server. Empty for any other, which is not
+ * asked with the person's session, and for none. */
+export function ownPicture(meta: Record<string, unknown> | undefined): string {
+  const address = meta?.profile_image_url;
+  const isOwn = typeof address === "string" && (address.startsWith("data:") || address.startsWith(`${IMAGE_PATH}?`));
+  return isOwn ? address : "";
+}
 
 /** A file's name for an id, which may hold what file systems do not take. */
 export function fileName(id: string, ending: string): string {

@@ -35,7 +35,7 @@ export const mostCalled = (rows: readonly Row[], count?: number): Row[] =>
 
 /** When a period began, in seconds since 1970: the last minutes, or midnight where the reader is. */
 export type Period = "now" | "today";
-export const NOW_SECONDS = 300;
+const NOW_SECONDS = 300;
 
 export function beginning(period: Period, at = new Date()): number {
   if (period === "now") return Math.floor(at.getTime() / 1000) - NOW_SECONDS;

@@ -1,4 +1,6 @@
 /** Who may read and write something. */
+import { plural } from "./plural";
+
 export const accessWords = {
   label: "Who may use it",
   private: "Private",
@@ -13,7 +15,7 @@ export const accessWords = {
   addGroup: "Add a group",
   person: "Person",
   group: "Group",
-  members: (count: number) => (count === 1 ? "1 member" : `${count} members`),
+  members: (count: number) => plural(count, "member", "members"),
   read: "Can use",
   write: "Can use and change",
   right: (name: string) => `Right of ${name}`,

@@ -1,4 +1,6 @@
 /** One's own account: who one is, password, sessions, rights. */
+import { plural } from "./plural";
+
 export const account = {
   title: "Account",
   profile: "You",
@@ -32,7 +34,7 @@ export const account = {
     endOf: (device: string) => `Sign out ${device}`,
     endOthers: "Sign out all others",
     endAll: "Sign out everywhere",
-    ended: (count: number) => (count === 1 ? "Signed out 1 session" : `Signed out ${count} sessions`),
+    ended: (count: number) => `Signed out ${plural(count, "session", "sessions")}`,
     noOthers: "You are not signed in anywhere else.",
     unknown: "Unknown program",
     on: (program: string, system: string) => `${program} on ${system}`,

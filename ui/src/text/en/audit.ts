@@ -1,4 +1,7 @@
 /** The audit log. */
+import { exact } from "$parts/numbers";
+import { plural } from "./plural";
+
 export const audit = {
   title: "Audit",
   verify: "Verify",
@@ -113,26 +116,20 @@ export const audit = {
   },
   verdict: {
     title: "Verification",
-    intact: (count: number) =>
-      `Intact: ${count === 1 ? "1 entry is" : `${count.toLocaleString("en")} entries are`} as written.`,
-    older: (count: number) =>
-      count === 1
-        ? "1 entry is older than the chain and cannot be checked."
-        : `${count.toLocaleString("en")} entries are older than the chain and cannot be checked.`,
+    intact: (count: number) => `Intact: ${plural(count, "entry is", "entries are")} as written.`,
+    older: (count: number) => `${plural(count, "entry is", "entries are")} older than the chain and cannot be checked.`,
     faults: {
       altered: (position: number) => `Entry ${position} was altered after it was written.`,
       missing: (position: number) => `Entry ${position} was removed.`,
       inserted: (position: number) => `Entry ${position} was inserted afterwards.`,
-      moved: (position: number) => `Entry ${position} was moved there from another place.`,
+      moved: (position: number) => `Entry ${position} was moved here from another place.`,
       "cut off at the end": (position: number) => `Entry ${position} and everything after it were removed.`,
       "head altered": (position: number) =>
         `The end of the chain was altered, or entries after ${position} were removed.`,
       "no chain": () => "The log has no chain: its digests were removed.",
     } as Record<string, (position: number) => string>,
     trusted: (count: number) =>
-      count === 1
-        ? "The entry before it is intact."
-        : `The ${count.toLocaleString("en")} entries before it are intact.`,
+      count === 1 ? "The entry before it is intact." : `The ${exact(count)} entries before it are intact.`,
     distrusted: (position: number) => `Nothing from entry ${position} on can be trusted.`,
     show: "Show the entry",
     mark: "Mark",

@@ -1,4 +1,5 @@
 /** Connections: the backends that models run on. */
+import { exact } from "$parts/numbers";
 import { plural } from "./plural";
 
 const models = (count: number) => plural(count, "model", "models");
@@ -25,11 +26,6 @@ export const connections = {
   },
   listedHelp: "When its list of models was last read",
   state: { off: "Off", up: "Up", down: "Down", waiting: "Checking" },
-  source: { environment: "environment", file: "file" } as Record<string, string>,
-  readOnly: {
-    environment: "Set in the server’s environment, so it is read-only here. Change it there and restart the server.",
-    file: "Set in the file that the server was started with, so it is read-only here. Change it there and restart the server.",
-  } as Record<string, string>,
   switchedOn: (name: string) => `Switched on ${name}`,
   switchedOff: (name: string) => `Switched off ${name}`,
   switch: (name: string) => `${name} on`,
@@ -146,7 +142,7 @@ export const connections = {
   worksNot: "It does not work.",
   offered: "Offered models",
   checked: "Checked",
-  showAll: (count: number) => `Show all ${count}`,
-  moreModels: (count: number) => `and ${count} more`,
+  showAll: (count: number) => `Show all ${exact(count)}`,
+  moreModels: (count: number) => `and ${exact(count)} more`,
   create: "Create",
 };

@@ -1,4 +1,6 @@
 /** Differences. */
+import { plural } from "./plural";
+
 export const diff = {
   before: "before",
   after: "after",
@@ -10,7 +12,7 @@ export const diff = {
   yes: "Yes",
   no: "No",
   picture: (size: string) => `Picture, ${size}`,
-  unchanged: (count: number) => (count === 1 ? "1 line unchanged" : `${count} lines unchanged`),
-  more: (count: number) => (count === 1 ? "Show 1 more line" : `Show ${count} more lines`),
+  unchanged: (count: number) => `${plural(count, "line", "lines")} unchanged`,
+  more: (count: number) => `Show ${plural(count, "more line", "more lines")}`,
   lines: (field: string) => `Changed lines of ${field}`,
 };

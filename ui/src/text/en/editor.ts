@@ -1,4 +1,6 @@
 /** The editor of a model, its history, and who may use it. */
+import { exact } from "$parts/numbers";
+
 export const editor = {
   newTitle: "New model",
   overrideOf: "Settings of a base model",
@@ -47,8 +49,8 @@ export const editor = {
   name: "Name",
   nameMissing: "Give the model a name.",
   id: "ID",
-  idMissing: "Give the model an id.",
-  idSpaces: "An id cannot contain spaces. Use a hyphen instead.",
+  idMissing: "Give the model an ID.",
+  idSpaces: "An ID cannot contain spaces or invisible characters. Use hyphens instead.",
   idNew: "Programs call the model by it. It cannot be changed later.",
   idFixed: "Programs call the model by it. It cannot be changed.",
   base: "Base model",
@@ -63,7 +65,7 @@ export const editor = {
   active: "Active",
   activeHelp: "An inactive model is kept and can be edited, but nobody can call it.",
   hidden: "Hidden",
-  hiddenHelp: "Left out of the lists people choose from. Anyone with access can still call it by its id.",
+  hiddenHelp: "Left out of the lists people choose from. Anyone with access can still call it by its ID.",
   picture: {
     label: "Picture",
     alt: (name: string) => `Picture of ${name}`,
@@ -114,7 +116,7 @@ export const editor = {
       client: "Chat application",
     },
     clientHelp: "Read by chat applications. Never sent to a backend.",
-    set: (count: number) => (count === 1 ? "1 set" : `${count} set`),
+    set: (count: number) => `${count} set`,
     states: { default: "Default", custom: "Custom", locked: "Locked" },
     state: (name: string) => `${name}: default, custom or locked`,
     choices: {
@@ -163,17 +165,17 @@ export const editor = {
   },
   attachments: {
     knowledge: "Knowledge",
-    title: "Ids from a chat application",
+    title: "IDs from a chat application",
     intro:
-      "Only for chat applications that connect to this server, such as Open WebUI. Copy the ids from there; clients that have no such things ignore them.",
+      "Only for chat applications that connect to this server, such as Open WebUI. Copy the IDs from there; clients that have no such things ignore them.",
     knowledgeHelp: "Collections the chat application searches for this model.",
-    knowledgeAdd: "Collection id",
+    knowledgeAdd: "Collection ID",
     tools: "Tools",
     filters: "Filters",
     defaultFilters: "Filters on by default",
     defaultFiltersHelp: "Chosen from the filters above.",
     actions: "Actions",
-    idsHelp: "Press Enter or comma to add an id.",
+    idsHelp: "Press Enter or comma to add an ID.",
     notAmong: (ids: string) => `Not among the filters of this model: ${ids}`,
   },
   capabilities: {
@@ -233,7 +235,7 @@ export const editor = {
     kept: "Your changes are still here.",
     restore: "Restore and save",
     asNew: "Keep as a new model",
-    nowNew: "This is a new model now. Choose an id, then create it.",
+    nowNew: "This is a new model now. Choose an ID, then create it.",
   },
   /** What the form does not call by one word. */
   fieldNames: {
@@ -254,7 +256,7 @@ export const editor = {
     } as Record<string, string>,
     first: "First version",
     saved: "Saved without changes",
-    more: (names: string, count: number) => `${names} and ${count} more`,
+    more: (names: string, count: number) => `${names} and ${exact(count)} more`,
     compare: "Compare with",
     compareCurrent: "the current version",
     comparePrevious: "the version before",

@@ -1,11 +1,12 @@
 /** Words that every page uses. A translation is a folder beside `en` with the same files and keys. */
+import { exact } from "$parts/numbers";
+import { plural } from "./plural";
+
 export const general = {
   product: "Modelyard",
   save: "Save",
   cancel: "Cancel",
   close: "Close",
-  back: "Back",
-  add: "Add",
   remove: "Remove",
   delete: "Delete",
   edit: "Edit",
@@ -23,21 +24,19 @@ export const general = {
   optional: "optional",
   none: "None",
   nothingFound: "Nothing found.",
-  moreByTyping: (shown: number, all: number) => `The first ${shown} of ${all}. Type to find the others.`,
+  moreByTyping: (shown: number, all: number) => `The first ${exact(shown)} of ${exact(all)}. Type to find the others.`,
   all: "All",
-  yes: "Yes",
-  no: "No",
   on: "On",
   off: "Off",
   default: "default",
   select: (name: string) => `Select ${name}`,
   sortBy: (column: string) => `Sort by ${column.toLowerCase()}`,
-  selected: (count: number) => `${count} selected`,
+  selected: (count: number) => `${exact(count)} selected`,
   selectAll: "Select all that are shown",
   clearSelection: "Clear the selection",
   previous: "Previous",
   next: "Next",
-  ofTotal: (from: number, to: number, total: number) => `${from}–${to} of ${total}`,
+  ofTotal: (from: number, to: number, total: number) => `${exact(from)}–${exact(to)} of ${exact(total)}`,
   loadMore: "Show more",
   skipToContent: "Skip to the content",
   leaveTitle: "Leave without saving?",
@@ -69,11 +68,17 @@ export const general = {
     seconds: (n: number) => `${n} s`,
     minutes: (n: number) => `${n} min`,
     hours: (n: number) => `${n} h`,
-    days: (n: number) => (n === 1 ? "1 day" : `${n} days`),
+    days: (n: number) => plural(n, "day", "days"),
     in: (span: string) => `in ${span}`,
     ago: (span: string) => `${span} ago`,
     justNow: "just now",
     never: "Never",
   },
+  /** Where what the database does not hold is declared. */
+  sources: { environment: "environment", file: "file" } as Record<string, string>,
+  readOnly: {
+    environment: "Set in the server’s environment, so it is read-only here. Change it there and restart the server.",
+    file: "Set in the file that the server was started with, so it is read-only here. Change it there and restart the server.",
+  } as Record<string, string>,
   typeToConfirm: (word: string) => `Type ${word} to confirm`,
 };

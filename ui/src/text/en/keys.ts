@@ -1,5 +1,8 @@
 /** API keys: list, making, changing, rotating. */
-const calls = (count: number) => (count === 1 ? "1 call" : `${count.toLocaleString("en")} calls`);
+import { exact } from "$parts/numbers";
+import { plural } from "./plural";
+
+const calls = (count: number) => plural(count, "call", "calls");
 
 export const keys = {
   title: "Keys",
@@ -21,12 +24,12 @@ export const keys = {
     "Empty means every model the owner may use. A key limited to some models can manage nothing but keys of the same scope.",
   modelsAdd: "Add a model",
   allModels: "All models",
-  modelCount: (first: string, others: number) => (others ? `${first} and ${others} more` : first),
+  modelCount: (first: string, others: number) => (others ? `${first} and ${exact(others)} more` : first),
   dialects: "API formats",
   dialectsHelp: "All unless chosen.",
   dialectNames: { openai: "OpenAI", anthropic: "Anthropic", ollama: "Ollama" },
   limits: "Limits",
-  limitsHelp: "Empty means no limit. They hold in any 60 seconds. A key with limits cannot create other keys.",
+  limitsHelp: "Empty means no limit. Limits apply to any 60 seconds. A key with limits cannot create other keys.",
   noLimit: "∞",
   rpm: "Calls",
   rpmUnit: "calls/min",
@@ -66,7 +69,6 @@ export const keys = {
     oldStopped: "The old key has stopped working.",
   },
   drawer: {
-    declared: (source: string) => `Declared in the ${source}: change it there and restart.`,
     mayNot: "You may not change keys. You can delete this one.",
     tighter: "You can tighten limits and expiry. To raise or lift them, ask an administrator.",
     saved: (name: string) => `Saved ${name}`,
@@ -77,13 +79,13 @@ export const keys = {
     title: (name: string) => `Rotate ${name}`,
     text: "Creates a key in its place: same name, owner, models, limits and expiry, with a new secret.",
     first: "Gives this key its first secret.",
-    overlap: "The old key works for",
+    overlap: "The old key stops working",
     overlaps: {
-      none: "No longer at all",
-      hour: "1 more hour",
-      day: "1 more day",
-      week: "7 more days",
-      month: "30 more days",
+      none: "At once",
+      hour: "In 1 hour",
+      day: "In 1 day",
+      week: "In 7 days",
+      month: "In 30 days",
     },
     overlapHelp: "Time to put the new key everywhere. Meanwhile both work, each with its own limits.",
     go: "Rotate",
@@ -96,5 +98,4 @@ export const keys = {
     go: "Delete",
     done: (name: string) => `Deleted ${name}`,
   },
-  declared: (source: string) => (source === "environment" ? "environment" : "file"),
 };

@@ -1,4 +1,13 @@
 /** The list of models, what was deleted, and the import. */
+import { exact } from "$parts/numbers";
+import { plural } from "./plural";
+
+const counted = (count: number) => plural(count, "model", "models");
+const audience = (people: number, groups: number): string[] => [
+  ...(people ? [plural(people, "person", "people")] : []),
+  ...(groups ? [plural(groups, "group", "groups")] : []),
+];
+
 export const models = {
   title: "Models",
   tabs: { label: "Kinds of models", presets: "Presets", base: "Base models", deleted: "Deleted" },
@@ -81,20 +90,14 @@ export const models = {
     shown: (name: string) => `Unhid ${name}`,
     loading: (name: string) => `Loading ${name}`,
     unloaded: (name: string) => `Unloaded ${name}`,
-    exported: (count: number) => (count === 1 ? "Exported 1 model" : `Exported ${count} models`),
+    exported: (count: number) => `Exported ${counted(count)}`,
     undone: "Undone",
   },
   deleting: {
     title: (name: string) => `Delete “${name}”?`,
     forgetTitle: (name: string) => `Reset the settings of “${name}”?`,
     everyone: "Everyone here can use it.",
-    some: (people: number, groups: number) =>
-      `${[
-        people ? (people === 1 ? "1 person" : `${people} people`) : "",
-        groups ? (groups === 1 ? "1 group" : `${groups} groups`) : "",
-      ]
-        .filter(Boolean)
-        .join(" and ")} can use it.`,
+    some: (people: number, groups: number) => `${audience(people, groups).join(" and ")} can use it.`,
     nobody: "Only its owner and administrators can use it.",
     then: "Calls to it will fail. You can restore it from Deleted.",
     forgetThen:
@@ -127,11 +130,10 @@ export const models = {
       share: (n: string) => `Shared ${n} with everyone`,
       delete: (n: string) => `Deleted ${n}`,
     },
-    models: (count: number) => (count === 1 ? "1 model" : `${count} models`),
+    models: counted,
     failedTitle: "Some models were not changed",
-    failedText: (failed: number, all: number) => `${failed} of ${all} could not be changed.`,
-    undoFailed: (failed: number) =>
-      failed === 1 ? "1 model could not be changed back." : `${failed} models could not be changed back.`,
+    failedText: (failed: number, all: number) => `${exact(failed)} of ${exact(all)} could not be changed.`,
+    undoFailed: (failed: number) => `${counted(failed)} could not be changed back.`,
     reset: "Reset settings",
     resetDone: (n: string) => `Reset settings of ${n}`,
     resetTitle: (n: string) => `Reset the settings of ${n}?`,
@@ -145,8 +147,8 @@ export const models = {
     shareTitle: (n: string) => `Share ${n} with everyone?`,
     deleteTitle: (n: string) => `Delete ${n}?`,
     deleteText: (open: number) =>
-      `${open === 0 ? "None of them is" : open === 1 ? "1 of them is" : `${open} of them are`} open to other people. Calls to them will fail. You can restore them all in one step.`,
-    first: (count: number) => `Selected the first ${count}`,
+      `${open ? plural(open, "of them is", "of them are") : "None of them is"} open to other people. Calls to them will fail. You can restore them all in one step.`,
+    first: (count: number) => `Selected the first ${exact(count)}`,
   },
   base: {
     subtitle: "Models your connections offer. Switch one off and nobody can call it.",
@@ -162,13 +164,7 @@ export const models = {
     clear: "Clear search",
     administrators: "Administrators only",
     everyone: "Everyone",
-    granted: (people: number, groups: number) =>
-      [
-        people ? (people === 1 ? "1 person" : `${people} people`) : "",
-        groups ? (groups === 1 ? "1 group" : `${groups} groups`) : "",
-      ]
-        .filter(Boolean)
-        .join(", "),
+    granted: (people: number, groups: number) => audience(people, groups).join(", "),
     untouched: "—",
     untouchedHelp: "No settings of its own",
     offers: {
@@ -190,40 +186,39 @@ export const models = {
     by: "Deleted by",
     until: "Expires",
     restore: "Restore",
-    restoreAll: (count: number) => `Restore all ${count} deleted together`,
+    restoreAll: (count: number) => `Restore all ${exact(count)} deleted together`,
     restoreOf: (name: string) => `Restore ${name}`,
     administrator: "An administrator",
     none: "No deleted models",
     noneText: "Models you delete appear here and can be restored.",
     table: "Deleted models",
-    restored: (count: number) => (count === 1 ? "Restored 1 model" : `Restored ${count} models`),
+    restored: (count: number) => `Restored ${counted(count)}`,
   },
   importing: {
     title: "Import models",
-    page: "Import",
     subtitle: "A JSON export from Modelyard or Open WebUI, or one Modelfile.",
     drop: "Drop a file here, or choose one",
     choose: "Choose a file",
     another: "Choose another file",
     limits: "JSON up to 20 MB, or a Modelfile up to 4 MB. Nothing is sent before you confirm.",
     faults: {
-      tooLarge: (megabytes: number) => `The file has ${megabytes} MB; at most 20 MB can be imported at once.`,
+      tooLarge: (megabytes: number) => `The file is ${megabytes} MB; at most 20 MB can be imported at once.`,
       tooLargeModelfile: "A Modelfile can have at most 4 MB.",
-      blankId: "Its id contains white space. Ids of new presets cannot.",
+      blankId: "Its ID contains spaces or invisible characters. IDs of new presets cannot.",
       empty: "The file is empty.",
       notText: "The file is not text. Choose a JSON export or a Modelfile.",
       truncated: "The JSON ends too early: the file seems to be cut off. Export or download it again.",
       notJson: (why: string) => `The file is not valid JSON: ${why}`,
       wrongShape: 'The JSON is neither a list of models nor {"models": [...]}.',
-      tooMany: (count: number) => `The file holds ${count} models; at most 20,000 can be imported at once.`,
+      tooMany: (count: number) => `The file holds ${counted(count)}; at most 20,000 can be imported at once.`,
       noModels: "The list in the file is empty.",
       notObject: "It is not an object.",
-      noId: "It has no id.",
-      longId: "Its id is longer than 256 characters.",
+      noId: "It has no ID.",
+      longId: "Its ID is longer than 256 characters.",
       noName: "It has no name.",
       longName: "Its name is longer than 256 characters.",
       oddParts: "Its params or meta is not an object.",
-      twice: "This id is in the file more than once.",
+      twice: "This ID is in the file more than once.",
     },
     file: (name: string) => `In ${name}`,
     counts: {
@@ -241,14 +236,14 @@ export const models = {
     preview: "Models in the file",
     partial: "Import the rest if some fail",
     partialHelp: "Otherwise nothing is imported when one fails.",
-    go: (count: number) => (count === 1 ? "Import 1 model" : `Import ${count} models`),
-    left: (count: number) => (count === 1 ? "1 item is left out." : `${count} items are left out.`),
+    go: (count: number) => `Import ${counted(count)}`,
+    left: (count: number) => `${plural(count, "item is", "items are")} left out.`,
     result: "Result",
     results: { created: "Created", updated: "Updated", unchanged: "Unchanged", failed: "Failed", deleted: "Deleted" },
     summary: (counts: [number, string][]) =>
-      `Import finished: ${counts.map(([count, label]) => `${count} ${label.toLowerCase()}`).join(", ")}`,
+      `Import finished: ${counts.map(([count, label]) => `${exact(count)} ${label.toLowerCase()}`).join(", ")}`,
     refused: (failed: number) =>
-      `Nothing was imported because ${failed === 1 ? "1 model" : `${failed} models`} failed. Correct the file, or import the rest.`,
+      `Nothing was imported because ${counted(failed)} failed. Correct the file, or import the rest.`,
     toModels: "View models",
     modelfile: "Modelfile",
     id: "ID",
@@ -257,7 +252,7 @@ export const models = {
     base: "Base model",
     baseHelp: "FROM names a file. Choose the base model to use instead.",
     makeModel: "Import model",
-    changes: "A model with this id exists and will be updated.",
+    changes: "A model with this ID exists and will be updated.",
     made: (name: string) => `Imported ${name}`,
     leftOut: "Parts of the file with no effect here",
     noFrom: "The file has no FROM line.",

@@ -1,13 +1,16 @@
 /** Overview: how the yard is doing, at a glance. */
+import { exact } from "$parts/numbers";
 import { plural } from "./plural";
 
 export const overview = {
   title: "Overview",
   headline: {
     none: "Nothing is connected yet.",
-    good: (count: number) => (count === 1 ? "The connection is up." : `All ${count} connections are up.`),
+    good: (count: number) => (count === 1 ? "The connection is up." : `All ${exact(count)} connections are up.`),
     bad: (down: number, count: number) =>
-      count === 1 ? "The connection is down." : `${down} of ${count} connections ${down === 1 ? "is" : "are"} down.`,
+      count === 1
+        ? "The connection is down."
+        : `${plural(down, `of ${exact(count)} connections is`, `of ${exact(count)} connections are`)} down.`,
     waiting: "Checking connections.",
     off: "Every connection is off.",
   },
@@ -22,7 +25,7 @@ export const overview = {
   },
   connections: {
     title: "Connections",
-    up: (up: number, count: number) => `${up} of ${count} up`,
+    up: (up: number, count: number) => `${exact(up)} of ${exact(count)} up`,
     none: "Models come from connections. There are none yet.",
     add: "Look for backends",
   },
@@ -30,7 +33,7 @@ export const overview = {
     title: "Models",
     base: (count: number) => plural(count, "base model", "base models"),
     presets: (count: number) => plural(count, "preset", "presets"),
-    resting: (count: number) => `${count.toLocaleString()} cannot be called`,
+    resting: (count: number) => `${exact(count)} cannot be called`,
     restingHelp: "Inactive, or its base model is offline",
   },
   memory: {
@@ -38,7 +41,7 @@ export const overview = {
     none: "No backend reports a model in memory.",
     help: "Some servers do not report what they have loaded.",
     until: "unloads",
-    more: (count: number) => `and ${count} more`,
+    more: (count: number) => `and ${exact(count)} more`,
     on: (connection: string) => `on ${connection}`,
     states: { loading: "Loading", loaded: "Loaded", unloading: "Unloading" } as Record<string, string>,
   },

@@ -43,7 +43,7 @@ export const parameterWords = {
     default: "64",
     unit: "tokens",
   },
-  logit_bias: { label: "Logit bias", help: "A JSON object: token id to a number from -100 to 100.", default: "None" },
+  logit_bias: { label: "Logit bias", help: "A JSON object: token ID to a number from -100 to 100.", default: "None" },
   mirostat: { label: "Mirostat", help: "Keeps the surprise of an answer even.", default: "Off" },
   mirostat_eta: { label: "Mirostat eta", help: "How fast Mirostat adapts.", default: "0.1" },
   mirostat_tau: { label: "Mirostat tau", help: "Lower is more focused, higher more varied.", default: "5" },

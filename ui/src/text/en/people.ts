@@ -1,6 +1,6 @@
 /** People, groups, permissions. */
-const plural = (count: number, one: string, many: string) =>
-  `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
+import { exact } from "$parts/numbers";
+import { plural } from "./plural";
 
 export const people = {
   title: "People",
@@ -34,11 +34,6 @@ export const people = {
   actions: (name: string) => `Actions for ${name}`,
   new: "New person",
   create: "Create",
-  declared: (source: string) =>
-    source === "environment"
-      ? "Declared in the environment: change it there and restart."
-      : "Declared in a file: change it there and restart.",
-  source: (source: string) => (source === "environment" ? "environment" : "file"),
   gone: "There is no such person. They may have been deleted.",
   waiting: {
     title: (count: number) => `${plural(count, "person is", "people are")} waiting for approval`,
@@ -115,7 +110,7 @@ export const people = {
     removed: (name: string) => `Removed ${name}`,
     noMembers: "Nobody yet.",
     searchMembers: "Search members",
-    moreMembers: (count: number) => `${count} more: search to find them.`,
+    moreMembers: (count: number) => `${exact(count)} more: search to find them.`,
     permissions: "What members may do",
     permissionsHelp: "Added to what everybody may do. A group takes nothing away.",
     byDefault: "Everybody may by default",

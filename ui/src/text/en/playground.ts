@@ -1,4 +1,6 @@
 /** The playground, and the chat that other pages show beside a model. */
+import { plural } from "./plural";
+
 export const playground = {
   title: "Playground",
   conversation: "Conversation",
@@ -51,12 +53,12 @@ export const playground = {
     paceTitle: "Tokens per second after the first",
     noPace: "The answer was too short to measure its speed",
     tokens: (input: string, output: string) => `${input} in, ${output} out`,
-    reasoning: (count: string) => `${count} of them thinking`,
+    reasoning: (count: string) => `${count} for thinking`,
     cached: (count: string) => `${count} read from cache`,
     estimated: "The backend did not count tokens; this is the number of chunks it sent.",
     answeredBy: (model: string) => `Answered by ${model}`,
     connection: (name: string) => `Connection ${name}`,
-    attempts: (count: number) => (count === 1 ? "1 attempt" : `${count} attempts`),
+    attempts: (count: number) => plural(count, "attempt", "attempts"),
     losses: (names: string) => `Not passed on: ${names}`,
     copyRequest: "Copy request ID",
   },
@@ -106,15 +108,5 @@ export const playground = {
     which: "Model",
     images: "Images are left out of the sample; a placeholder marks each one.",
     example: "Hello",
-  },
-  markdown: {
-    code: (language: string) => `Code: ${language || "text"}`,
-    copyCode: "Copy the code",
-    image: (text: string) => `Image: ${text}`,
-    unnamedImage: "no description",
-    table: "Table",
-    done: "Done",
-    open: "Open",
-    cut: (shown: string) => `Only the first ${shown} characters are shown. The copy button has all of it.`,
   },
 };

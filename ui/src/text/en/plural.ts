@@ -1,5 +1,7 @@
-/** `1 model`, `12 models`: a count with the noun in its form for it. */
+import { exact } from "$parts/numbers";
+
 const rules = new Intl.PluralRules("en");
 
+/** `1 model`, `5,000 models`: a count with the noun in its form for it. */
 export const plural = (count: number, one: string, many: string): string =>
-  `${count.toLocaleString("en")} ${rules.select(count) === "one" ? one : many}`;
+  `${exact(count)} ${rules.select(count) === "one" ? one : many}`;

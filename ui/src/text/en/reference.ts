@@ -1,6 +1,7 @@
 /** How programs call this server, and every operation of its management API. */
+import { plural } from "./plural";
 
-const counted = (count: unknown, one: string, many: string) => `${String(count)} ${count === 1 ? one : many}`;
+const counted = (count: unknown, one: string, many: string) => plural(Number(count), one, many);
 
 export const reference = {
   title: "API",
@@ -35,9 +36,6 @@ export const reference = {
   answers: "Answers",
   errors: "Errors",
   errorsText: "The field `detail` says what is wrong. With 422 it is a list that names the place of each error.",
-  field: "Field",
-  type: "Type",
-  meaning: "Meaning",
   required: "required",
   defaultIs: (value: string) => `default ${value}`,
   places: { path: "in the path", query: "in the query", header: "in a header", cookie: "in a cookie" } as Record<

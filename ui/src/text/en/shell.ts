@@ -1,4 +1,6 @@
 /** The frame around every page: navigation, palette, keys, session. */
+import { plural } from "./plural";
+
 export const shell = {
   groups: { use: "Use", run: "Run", govern: "Govern" },
   pages: {
@@ -60,9 +62,9 @@ export const shell = {
     title: "Jobs",
     load: (model: string) => `Loading ${model}`,
     unload: (model: string) => `Unloading ${model}`,
-    running: (count: number) => (count === 1 ? "1 job running" : `${count} jobs running`),
+    running: (count: number) => `${plural(count, "job", "jobs")} running`,
     done: "Done",
-    failures: (count: number) => (count === 1 ? "1 job failed" : `${count} jobs failed`),
+    failures: (count: number) => `${plural(count, "job", "jobs")} failed`,
     failed: "Failed",
     waiting: "Waiting",
     hide: "Hide finished jobs",

@@ -1,4 +1,5 @@
 /** The installation as a document. */
+import { exact } from "$parts/numbers";
 import { plural } from "./plural";
 
 const names: Record<string, [one: string, many: string]> = {
@@ -53,7 +54,7 @@ export const yard = {
     title: "Plan",
     nothing: "Nothing to do. Everything is already as in the document.",
     counts: (create: number, update: number, gone: number) =>
-      `${create} to create, ${update} to change, ${gone} to delete`,
+      `${exact(create)} to create, ${exact(update)} to change, ${exact(gone)} to delete`,
     actions: { create: "Create", update: "Change", delete: "Delete" },
     nouns: {
       setting: "Settings",
@@ -70,7 +71,7 @@ export const yard = {
       gone.map(([noun, count]) => plural(count, ...(names[noun] ?? [noun, noun]))).join(", "),
     /** At the top of a plan that is not applied yet. */
     told: (objects: string) => `This deletes ${objects}.`,
-    why: "What the document does not name goes. To keep it, choose “Add and change only” and plan again.",
+    why: "Anything the document does not name is deleted. To keep it, choose “Add and change only” and plan again.",
     title: (objects: string) => `Delete ${objects}?`,
     back: "You can roll back under Revisions.",
     lossy:
@@ -88,7 +89,6 @@ export const yard = {
     changes: "Changes",
     who: "Who",
     when: "When",
-    view: "View",
     rollBackTo: (id: number) => `Roll back to revision ${id}`,
     messages: { applied: "Applied" } as Record<string, string>,
     before: (id?: number) => (id === undefined ? "State before" : `State before revision ${id}`),
@@ -129,25 +129,5 @@ export const yard = {
     then: "When the plan is right, run it again without `--dry-run`. Then test the connections and set passwords:",
     thenLabel: "After an import",
     thenCommand: "modelyard connections test\nmodelyard users password ann@example.com",
-  },
-  /** What has no word elsewhere. */
-  fields: {
-    model: { owner: "Owner" },
-    group: {
-      name: "Name",
-      description: "Description",
-      parent: "Part of",
-      permissions: "Permissions",
-      share: "Can be shared with by everyone",
-    },
-    user: { email: "E-mail", name: "Name", role: "Role", kind: "Kind", groups: "Groups" },
-    key: {
-      name: "Name",
-      user: "Owner",
-      models: "Models",
-      dialects: "API formats",
-      expires_at: "Expires",
-      limits: "Limits",
-    },
   },
 };

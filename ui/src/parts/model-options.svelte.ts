@@ -1,7 +1,7 @@
 /** The models that can be called, as choices. */
 import { createQuery } from "@tanstack/svelte-query";
 import { callableModels } from "$api/directory";
-import type { Option } from "$parts/picking";
+import { modelOption, type Option } from "./picking";
 
 interface Listed {
   id: string;
@@ -12,10 +12,6 @@ interface Listed {
 /** Must be called while a component is made. */
 export function createModelOptions(): () => Option[] | undefined {
   const models = createQuery(() => callableModels<Listed>());
-  const options = $derived.by(() =>
-    models.data
-      ?.filter((model) => !model.arena)
-      .map(({ id, name }) => ({ value: id, label: name || id, ...(name && name !== id ? { detail: id } : {}) })),
-  );
+  const options = $derived(models.data?.filter((model) => !model.arena).map(modelOption));
   return () => options;
 }
