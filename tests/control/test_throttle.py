@@ -285,7 +285,7 @@ async def test_no_more_are_tried_at_once_than_there_are_places(
     """Whoever is refused has neither written nor read."""
     monkeypatch.setattr(throttle, "_places", asyncio.Semaphore(3))
     database = workers[0]
-    async with AsyncExitStack() as held:
+    async with asyncio.timeout(LATER), AsyncExitStack() as held:
         for number in range(3):
             await held.enter_async_context(attempt(database, SEAL, account(f"n{number}")))
         before = await rows(database)

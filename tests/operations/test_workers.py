@@ -241,8 +241,15 @@ async def test_guesses_are_counted_by_all_workers_together_and_over_a_restart(up
         assert 5 <= found.count(401) <= 5 + waits
         with closing(sqlite3.connect(data_dir / "modelyard.db", timeout=60)) as database, database:
             database.execute("UPDATE sign_in_attempts SET count = 50")
+            database.execute("INSERT INTO sign_in_attempts (subject, count, last_at) VALUES (x'00', 50, 0)")
         yard.terminate()
     with run_yard(data_dir, environment_of(upstream)) as yard:
         answer = yard.admin.post("/api/v1/auths/signin", json=wrong)
         # 300 s from the last one; what the restart took is over already.
         assert (answer.status_code, 100 < int(answer.headers["retry-after"]) <= 300) == (429, True)
+
+        def forgotten() -> bool:
+            with closing(sqlite3.connect(data_dir / "modelyard.db", timeout=10)) as database:
+                return database.execute("SELECT min(last_at) > 0 FROM sign_in_attempts").fetchone() == (1,)
+
+        wait(forgotten, "what is older than an hour is removed", 60)
