@@ -189,10 +189,14 @@ class Edit:
         # Rows of the other spelling govern it, too.
         return snapshot.models[model_id].info is None and await self.find(model_id) is None
 
-    async def govern(self, model_id: str) -> None:
-        """An empty override of an offered base model, under the name that it is known by."""
-        model = self.context.control.published.snapshot.models[model_id]
-        await self.create({"id": model_id, "name": shown_name(model)})
+    async def govern(self, form: Mapping[str, Any]) -> Stored:
+        """The override that an act on a base model without one needs, by default under the name that the model is known by.
+
+        It activates nothing: the model was in use before.
+        """
+        model = self.context.control.published.snapshot.models.get(form["id"])
+        name = form["id"] if model is None else shown_name(model)
+        return await self._add({"name": name, **form})
 
     async def make_way(self, model_id: str) -> None:
         """Where an administrator governs a base model: a preset that took its name before it was offered goes to the trash.
@@ -219,6 +223,9 @@ class Edit:
 
     async def create(self, form: Mapping[str, Any]) -> Stored:
         """Add a row of the caller's; the permission to do so is the route's to ask. Raises Problem."""
+        return self.noted(None, await self._add(form))
+
+    async def _add(self, form: Mapping[str, Any]) -> Stored:
         principal = self.context.principal
         snapshot = self.context.control.published.snapshot
         sharing.check_base(principal, form["id"], form.get("base_model_id"), snapshot, is_new=True)
@@ -228,13 +235,12 @@ class Edit:
         rights = rights_given(form["id"], form) or []
         await self._check_grants([], rights)
         await self._check_number()
-        made = await self.batch.create(
+        return await self.batch.create(
             {**form, "meta": await self._with_picture(form.get("meta") or {})},
             rights,
             owner_id=principal.user_id,
             message=form.get("commit_message"),
         )
-        return self.noted(None, made)
 
     async def _with_picture(self, meta: Mapping[str, Any]) -> Mapping[str, Any]:
         """A copy of a model comes with the path of the original's picture, as lists show it: it gets the picture."""
