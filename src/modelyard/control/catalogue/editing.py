@@ -120,6 +120,7 @@ class Edit:
         self.change = change
         self.batch = service.Batch(change)
         self.activity = Activity()
+        self._declared = frozenset(row.id for row in context.control.declared.models)
         self._loaded: dict[str, Stored | None] = {}
         self._groups: dict[str, bool] | None = None
         self._owned: int | None = None
@@ -162,7 +163,7 @@ class Edit:
 
     def is_declared(self, model_id: str) -> bool:
         """True for a row that a file declares."""
-        return any(row.id == model_id for row in self.context.control.declared.models)
+        return model_id in self._declared
 
     async def free(self, model_id: str) -> None:
         """Raises Problem CONFLICT when the id is taken, by a row of the database or of a file.
@@ -229,6 +230,7 @@ class Edit:
         principal = self.context.principal
         snapshot = self.context.control.published.snapshot
         sharing.check_base(principal, form["id"], form.get("base_model_id"), snapshot, is_new=True)
+        service.check_new_id(form["id"], form.get("base_model_id"))
         if form.get("base_model_id") is None:
             await self.make_way(form["id"])
         await self.free(form["id"])
@@ -263,6 +265,8 @@ class Edit:
             given["meta"] = {**service.unversioned(stored.row.meta), **given["meta"]}
         if "base_model_id" in form:
             self.check_base(stored, form["base_model_id"])
+            if stored.row.base_model_id is None:
+                service.check_new_id(stored.row.id, form["base_model_id"])
             given["base_model_id"] = form["base_model_id"]
         rights = rights_given(stored.row.id, form, stored.rights)
         if rights is not None:
