@@ -19,7 +19,7 @@ from modelyard.canonical.records import (
 )
 from modelyard.canonical.snapshot import Limits
 from modelyard.control.catalogue.grants import grants_of
-from modelyard.control.catalogue.meta import tidied
+from modelyard.control.catalogue.meta import tidied, without_null_tags
 from modelyard.control.connections.service import build
 from modelyard.control.yard import reading
 from modelyard.control.yard.document import Yard, YardKey, YardUser
@@ -159,10 +159,12 @@ def _connections(yard: Yard, path: Path, timeouts: Timeouts) -> list[ConnectionR
 def _models(yard: Yard, path: Path, ids: Mapping[str, str]) -> tuple[list[ModelRow], list[GrantRow]]:
     rows, grants = [], []
     moment = now()
+    # An id with white space, which no new preset may have, is taken: a file that was in force must not keep the server from
+    # starting.
     for model in yard.models:
         try:
             read_preset(model.params)
-            meta = tidied(model.meta)
+            meta = tidied(without_null_tags(model.meta))
             grants += grants_of(model.id, model.access_control, ids)
         except (BadParameter, Problem) as error:
             raise SettingsError(f"{path}: model {model.id}: {error}") from None

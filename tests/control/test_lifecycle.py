@@ -342,6 +342,45 @@ def test_a_declared_preset_does_not_stand_before_one_of_the_very_name(ollama, da
             assert (job.status_code, job.json().get("model_id")) == (202, base), job.text
 
 
+def act(yard, action, names, **fields):
+    answer = yard.admin.post("/api/v1/models/bulk", json={"ids": names, "action": action, **fields})
+    assert [item["status"] for item in answer.json()["results"]] == ["updated"] * len(names), answer.text
+
+
+def test_a_row_that_an_act_on_base_models_makes_loads_none_of_them(shared, ollama):
+    ollama.models += [f"m{number}:1b" for number in range(8)]
+    connection, prefix = connect(shared, ollama)
+    bases = [prefix + name for name in ollama.models if name != "nomic:latest"]
+    act(shared, "tag", bases[:3], tags=["x"])
+    act(shared, "hide", bases[3:6])
+    act(shared, "share", bases[6:9], access_control=None)
+    answer = shared.admin.post("/api/v1/models/model/access/update", json={"id": bases[9], "access_control": None})
+    assert answer.status_code == 200, answer.text
+    preset(shared, f"{prefix}nomic:latest", f"{prefix}marker")  # what was activated before it is loaded with it
+    assert settled(shared, connection, 1) == [("load", "loaded")]
+    assert set(ollama.memory) == {"nomic:latest"}
+
+
+def test_switching_base_models_off_by_one_act_unloads_those_in_memory(shared, ollama):
+    connection, prefix = connect(shared, ollama)
+    ollama.memory["llama:8b"] = "loaded"  # a call has brought it there
+    act(shared, "disable", [f"{prefix}llama:8b", f"{prefix}qwen:4b"])
+    assert settled(shared, connection, 1) == [("unload", "unloaded")]
+    assert (ollama.memory, ollama.counts()) == ({}, {"loads": 0, "unloads": 1})
+
+
+def test_a_base_that_is_switched_off_while_a_preset_of_it_comes_is_unloaded(shared, ollama):
+    connection, prefix = connect(shared, ollama)
+    preset(shared, None, f"{prefix}llama:8b")
+    settled(shared, connection, 1)
+    base = f"{prefix}llama:8b"
+    items = [{"id": base, "name": "off", "is_active": False}, {"id": f"{base}-p", "name": "p", "base_model_id": base}]
+    answer = shared.admin.post("/api/v1/models/import", json=items)
+    assert [item["status"] for item in answer.json()["results"]] == ["updated", "created"], answer.text
+    assert settled(shared, connection, 2)[1] == ("unload", "unloaded")
+    assert ollama.memory == {}
+
+
 def test_a_model_that_only_embeds_is_loaded_by_an_embedding(shared, ollama):
     ollama.only_embeds = {"nomic:latest"}
     connection, prefix = connect(shared, ollama)

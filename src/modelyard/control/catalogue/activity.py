@@ -11,6 +11,7 @@ class Activity:
     def __init__(self) -> None:
         self._activated: dict[str, None] = {}
         self._deactivated: dict[str, None] = {}
+        self._switched_off: set[str] = set()
 
     def note(self, old: Stored | None, new: Stored | None) -> None:
         """A row was made (no old), changed, or removed (no new)."""
@@ -21,14 +22,18 @@ class Activity:
             self._activated[after] = None
         if before is not None:
             self._deactivated[before] = None
+            if new is not None and before == new.row.id:
+                self._switched_off.add(before)
 
     def tell(self, context: Context) -> None:
         """After the commit."""
         lifecycle = context.control.lifecycle
         if self._deactivated:
             lifecycle.deactivated(context.actor, list(self._deactivated))
-        if self._activated:
-            lifecycle.activated(context.actor, list(self._activated))
+        # What is told last counts. A base that its own row switched off is used by nobody, whatever became active on it.
+        activated = [name for name in self._activated if name not in self._switched_off]
+        if activated:
+            lifecycle.activated(context.actor, activated)
 
 
 def _base_in_use(stored: Stored | None) -> str | None:

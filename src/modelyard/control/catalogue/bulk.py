@@ -7,6 +7,7 @@ from typing import Any
 from modelyard.control.catalogue.editing import Edit, rights_given
 from modelyard.control.catalogue.images import put_back
 from modelyard.control.catalogue.indexing import tags_of
+from modelyard.control.catalogue.meta import tag_key
 from modelyard.control.catalogue.queries import Stored
 from modelyard.core.errors import Kind, Problem
 
@@ -40,7 +41,7 @@ async def _tag(edit: Edit, stored: Stored, wanted: Wanted) -> None:
 
 
 async def _untag(edit: Edit, stored: Stored, wanted: Wanted) -> None:
-    gone = {tag.strip().casefold() for tag in wanted.tags}
+    gone = set(map(tag_key, wanted.tags))
     kept = [name for tag, name in tags_of(stored.row.meta).items() if tag not in gone]
     await _set_meta(edit, stored, {**stored.row.meta, "tags": [{"name": name} for name in kept]})
 

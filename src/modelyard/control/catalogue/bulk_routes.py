@@ -134,7 +134,9 @@ async def act_on_models(context: Caller, form: Bulk) -> BulkDone:
             bare = [model_id for model_id in part if await edit.is_ungoverned(model_id)]
             if bare and form.action in MAKES_ROWS:
                 for model_id in bare:
-                    await edit.govern(model_id)
+                    await edit.govern({"id": model_id})
+                    if pace.is_due:
+                        await pace.rest()
                 bare.clear()
                 await edit.load_named(part)
             for model_id in part:

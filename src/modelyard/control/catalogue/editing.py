@@ -102,6 +102,7 @@ class Edit:
         self.change = change
         self.batch = service.Batch(change)
         self.activity = Activity()
+        self._declared = frozenset(row.id for row in context.control.declared.models)
         self._loaded: dict[str, Stored | None] = {}
         self._groups: dict[str, bool] | None = None
         self._owned: int | None = None
@@ -150,7 +151,7 @@ class Edit:
 
     def is_declared(self, model_id: str) -> bool:
         """True for a row that a file declares."""
-        return any(row.id == model_id for row in self.context.control.declared.models)
+        return model_id in self._declared
 
     async def free(self, model_id: str) -> None:
         """Raises Problem CONFLICT when the id is taken, by a row of the database or of a file.
@@ -177,10 +178,14 @@ class Edit:
         # Rows of the other spelling govern it, too, and another process may have made one just now.
         return snapshot.models[model_id].info is None and await self.speaking(model_id) is None
 
-    async def govern(self, model_id: str) -> None:
-        """An empty override of an offered base model, under the name that it is known by."""
-        model = self.context.control.published.snapshot.models[model_id]
-        await self.create({"id": model_id, "name": shown_name(model)})
+    async def govern(self, form: Mapping[str, Any]) -> Stored:
+        """The override that an act on a base model without one needs, by default under the name that the model is known by.
+
+        It activates nothing: the model was in use before.
+        """
+        model = self.context.control.published.snapshot.models.get(form["id"])
+        name = form["id"] if model is None else shown_name(model)
+        return await self._add({"name": name, **form})
 
     async def make_way(self, model_id: str) -> None:
         """Where an administrator governs a base model: a preset that took its name before it was offered goes to the trash.
@@ -207,21 +212,24 @@ class Edit:
 
     async def create(self, form: Mapping[str, Any]) -> Stored:
         """Add a row of the caller's; the permission to do so is the route's to ask. Raises Problem."""
+        return self.noted(None, await self._add(form))
+
+    async def _add(self, form: Mapping[str, Any]) -> Stored:
         principal = self.context.principal
         self._check_base(form["id"], form.get("base_model_id"), is_new=True)
+        service.check_new_id(form["id"], form.get("base_model_id"))
         if form.get("base_model_id") is None:
             await self.make_way(form["id"])
         await self.free(form["id"])
         rights = rights_given(form["id"], form) or []
         await self._check_grants([], rights)
         await self._check_number()
-        made = await self.batch.create(
+        return await self.batch.create(
             {**form, "meta": await self._with_picture(form.get("meta") or {})},
             rights,
             owner_id=principal.user_id,
             message=form.get("commit_message"),
         )
-        return self.noted(None, made)
 
     async def _with_picture(self, meta: Mapping[str, Any]) -> Mapping[str, Any]:
         """A copy of a model comes with the path of the original's picture, as lists show it: it gets the picture."""
@@ -244,6 +252,8 @@ class Edit:
             given["meta"] = {**service.unversioned(stored.row.meta), **given["meta"]}
         if "base_model_id" in form:
             self.check_base(stored, form["base_model_id"])
+            if stored.row.base_model_id is None:
+                service.check_new_id(stored.row.id, form["base_model_id"])
             given["base_model_id"] = form["base_model_id"]
         rights = rights_given(stored.row.id, form, stored.rights)
         if rights is not None:

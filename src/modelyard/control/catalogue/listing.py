@@ -11,6 +11,7 @@ from modelyard.control.catalogue import listing_query, queries, sharing
 from modelyard.control.catalogue.access_filter import in_scope, readable
 from modelyard.control.catalogue.indexing import search_text, sort_name, tags_of
 from modelyard.control.catalogue.listing_query import CREATED, SHARED, Limits, Wanted
+from modelyard.control.catalogue.meta import tag_key
 from modelyard.control.catalogue.schemas import Counts, Models, OwnedModel, Owner
 from modelyard.control.catalogue.shown import Granted, declared_grants, declared_rights, granted_from, shown
 from modelyard.control.context import Context
@@ -117,7 +118,7 @@ def _owned(
 
 def _matches(row: ModelRow, owner: UserRow | Owner | None, wanted: Wanted) -> bool:
     """What the statement asks of stored rows."""
-    if wanted.tag and wanted.tag.casefold() not in tags_of(row.meta):
+    if wanted.tag and tag_key(wanted.tag) not in tags_of(row.meta):
         return False
     about = search_text(row.id, row.name, row.base_model_id, row.meta)
     return wanted.query.casefold() in about or (owner is not None and _is_called(owner, wanted.query))

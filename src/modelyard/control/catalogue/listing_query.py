@@ -26,6 +26,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from modelyard.control.catalogue.access_filter import among
 from modelyard.control.catalogue.grants import MODEL
 from modelyard.control.catalogue.letter_case import glob_pattern, regular_expression
+from modelyard.control.catalogue.meta import tag_key
 from modelyard.control.catalogue.queries import COLUMNS
 from modelyard.db.schema import grants, model_tags, models, users
 
@@ -157,7 +158,7 @@ def _conditions(wanted: Wanted, limits: Limits, *, sqlite: bool) -> list[ColumnE
     if wanted.query:
         conditions.append(_mentions(wanted.query, limits.owners, sqlite=sqlite))
     if wanted.tag:
-        tagged = select(model_tags.c.model_id).where(model_tags.c.tag == wanted.tag.casefold())
+        tagged = select(model_tags.c.model_id).where(model_tags.c.tag == tag_key(wanted.tag))
         conditions.append(models.c.id.in_(tagged))
     if limits.hidden:
         conditions.append(models.c.id.not_in(among(limits.hidden, sqlite=sqlite)))

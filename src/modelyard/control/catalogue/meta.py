@@ -13,7 +13,8 @@ PROMPTS = "suggestion_prompts"
 def tidied(given: Mapping[str, Any]) -> dict[str, Any]:
     """`meta` with texts among its tags as objects, and with equal tags and equal suggestions once, where the first stands.
 
-    All else is kept as it was sent. Raises Problem MALFORMED for a tag that is null.
+    All else is kept as it was sent. Raises Problem MALFORMED for a tag that is null; `without_null_tags` is for what is not
+    sent but kept.
     """
     meta = dict(given)
     if isinstance(meta.get(TAGS), list):
@@ -21,6 +22,18 @@ def tidied(given: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(meta.get(PROMPTS), list):
         meta[PROMPTS] = list({json.dumps(prompt, sort_keys=True): prompt for prompt in meta[PROMPTS]}.values())
     return meta
+
+
+def without_null_tags(kept: Mapping[str, Any]) -> Mapping[str, Any]:
+    """`meta` of a row or a document without tags that are null: they name nothing, and older versions kept them."""
+    tags = kept.get(TAGS)
+    if not isinstance(tags, list) or not any(map(_is_null, tags)):
+        return kept
+    return {**kept, TAGS: [tag for tag in tags if not _is_null(tag)]}
+
+
+def _is_null(tag: Any) -> bool:
+    return tag is None or (isinstance(tag, Mapping) and tag.get("name", "") is None)
 
 
 def tag_key(name: str) -> str:
@@ -33,7 +46,7 @@ def _tags(given: list[Any]) -> list[Any]:
     tags: list[Any] = []
     known: dict[str, dict[str, Any]] = {}
     for place, sent in enumerate(given):
-        if sent is None or (isinstance(sent, Mapping) and sent.get("name", "") is None):
+        if _is_null(sent):
             raise Problem(
                 Kind.MALFORMED, f"meta.tags.{place} is null: leave it out, or give it a name.", param="meta.tags"
             )

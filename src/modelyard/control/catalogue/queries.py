@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from modelyard.canonical.records import GrantRow, ModelRow
 from modelyard.control.catalogue import indexing
 from modelyard.control.catalogue.grants import MODEL
+from modelyard.control.catalogue.meta import without_null_tags
 from modelyard.control.catalogue.shown import Granted
 from modelyard.core import ids
 from modelyard.db.schema import grants, groups, model_tags, models
@@ -37,7 +38,9 @@ class Stored:
 
 def row_of(found: RowMapping) -> ModelRow:
     """A stored row as a record."""
-    return ModelRow(**{column.name: found[column.name] for column in COLUMNS})
+    return ModelRow(
+        **{**{column.name: found[column.name] for column in COLUMNS}, "meta": without_null_tags(found["meta"])}
+    )
 
 
 async def every(connection: AsyncConnection) -> list[ModelRow]:

@@ -103,7 +103,7 @@ async def update_access(form: Access, context: Caller) -> Model:
         raise Problem(Kind.MALFORMED, "Send access_grants or access_control.", param="access_grants")
     async with editing(context) as edit:
         if context.principal.manages and await edit.speaking(form.id) is None:
-            changed = await edit.create({"id": form.id, "name": form.name or form.id, **given})
+            changed = await edit.govern({"id": form.id, "name": form.name or form.id, **given})
         else:
             stored = await edit.writable(form.id)
             changed = await edit.share(stored, rights_given(stored.row.id, given) or [])

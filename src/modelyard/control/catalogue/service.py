@@ -12,7 +12,7 @@ from modelyard.control.catalogue import queries
 from modelyard.control.catalogue.grants import MODEL, access_control_of
 from modelyard.control.catalogue.images import KEEP, Keep, take_image
 from modelyard.control.catalogue.indexing import MAX_TAG_LENGTH, MAX_TAGS, tags_of
-from modelyard.control.catalogue.meta import tidied
+from modelyard.control.catalogue.meta import tidied, without_null_tags
 from modelyard.control.catalogue.queries import Stored
 from modelyard.control.catalogue.shown import Granted
 from modelyard.control.transaction import Change, difference
@@ -54,7 +54,8 @@ def is_preset_id(model_id: str) -> bool:
     return not any(character.isspace() for character in model_id)
 
 
-def _check_new_id(model_id: str, base_model_id: str | None) -> None:
+def check_new_id(model_id: str, base_model_id: str | None) -> None:
+    """Raises Problem MALFORMED for the id of a preset that is new. What there was before may come back with any id."""
     if base_model_id is not None and not is_preset_id(model_id):
         raise Problem(Kind.MALFORMED, PRESET_ID, param="id")
 
@@ -149,7 +150,6 @@ class Batch:
     ) -> Stored:
         """Add a row. `given` has id, name, base_model_id, params, meta, is_active. Raises Problem MALFORMED."""
         moment = now()
-        _check_new_id(given["id"], given.get("base_model_id"))
         _check_base(given["id"], given.get("base_model_id"))
         meta, image = _taken_meta(given.get("meta") or {})
         row = ModelRow(
@@ -212,8 +212,6 @@ class Batch:
             fields["meta"], taken_image = _taken_meta(given["meta"])
             image = image if taken_image is KEEP else taken_image
         row = replace(old, **fields, updated_at=now())
-        if old.base_model_id is None:
-            _check_new_id(row.id, row.base_model_id)
         _check_base(row.id, row.base_model_id)
         if image != stored.image or _content(row) != _content(old):
             # A row that is older than its history: what it was comes first.
@@ -243,7 +241,7 @@ class Batch:
             name=content["name"],
             base_model_id=content["base_model_id"],
             params=content["params"],
-            meta={**content["meta"], **unversioned(stored.row.meta)},
+            meta={**without_null_tags(content["meta"]), **unversioned(stored.row.meta)},
             version_id=version_id,
             updated_at=now(),
         )
@@ -288,7 +286,7 @@ class Batch:
             name=content["name"],
             base_model_id=content["base_model_id"],
             params=content["params"],
-            meta=content["meta"],
+            meta=without_null_tags(content["meta"]),
             is_active=content["is_active"],
             version_id=content["version_id"],
             created_at=content["created_at"],

@@ -13,6 +13,7 @@ from modelyard.control.catalogue import queries, sharing
 from modelyard.control.catalogue.access_filter import among, readable, writable
 from modelyard.control.catalogue.indexing import tags_of
 from modelyard.control.catalogue.listing_query import grants_of_row
+from modelyard.control.catalogue.meta import tag_key
 from modelyard.control.catalogue.reading import OVERRIDES, PRESETS, not_declared
 from modelyard.control.catalogue.schemas import Model
 from modelyard.control.catalogue.shown import Granted, declared_grants, declared_rights, granted_from, shown
@@ -67,8 +68,9 @@ def overrides(context: Context, tag: str | None) -> AsyncIterator[bytes]:
     condition = OVERRIDES & not_declared(context)
     declared = [found for found in _all_declared(context) if found[0].base_model_id is None]
     if tag is not None:
-        condition &= models.c.id.in_(select(model_tags.c.model_id).where(model_tags.c.tag == tag.casefold()))
-        declared = [found for found in declared if tag.casefold() in tags_of(found[0].meta)]
+        key = tag_key(tag)
+        condition &= models.c.id.in_(select(model_tags.c.model_id).where(model_tags.c.tag == key))
+        declared = [found for found in declared if key in tags_of(found[0].meta)]
     return _array(context, declared, condition, listed=True)
 
 

@@ -7,18 +7,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, RowMapping, bindparam, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, RowMapping, Text, bindparam, cast, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from modelyard.control.snapshot.pace import Pace
 from modelyard.control.transaction import Change
 from modelyard.control.versions import pictures
+from modelyard.control.versions.outline import outline
 from modelyard.core.clock import now
 from modelyard.core.errors import Kind, Problem
 from modelyard.db.schema import users, versions
 from modelyard.db.slices import slices
 
 PAGE_SIZE = 20
-MAX_TOLD = 20  # paths of one change, where it is only outlined
 MAX_VERSIONS = 200  # of one object; the oldest are let go
 
 
@@ -110,20 +111,25 @@ async def page(connection: AsyncConnection, entity_type: str, entity_id: str, nu
 async def changed(
     connection: AsyncConnection, entity_type: str, entity_id: str, rows: Sequence[RowMapping]
 ) -> dict[str, list[str]]:
-    """Of these versions, by id: the paths of what differs from the version each was made from, at most MAX_TOLD. None for
-    the first."""
-    wanted = {row["id"] for row in rows} | {row["parent_id"] for row in rows if row["parent_id"] is not None}
-    found = await connection.execute(
-        select(versions.c.id, versions.c.content).where(
-            versions.c.entity_type == entity_type, versions.c.entity_id == entity_id, versions.c.id.in_(wanted)
+    """Of these versions, by id: the paths of what differs from the version each was made from, at most MAX_TOLD. The first has
+    none."""
+    told: dict[str, list[str]] = {}
+    pace = Pace()
+    for row in rows:
+        if row["parent_id"] is None:
+            continue
+        # As texts, two at a time: decoded they would hold the event loop, and all together much memory.
+        found = await connection.execute(
+            select(versions.c.id, cast(versions.c.content, Text)).where(
+                versions.c.entity_type == entity_type,
+                versions.c.entity_id == entity_id,
+                versions.c.id.in_((row["id"], row["parent_id"])),
+            )
         )
-    )
-    contents = {row.id: row.content for row in found}
-    return {
-        row["id"]: list(compared(contents[row["parent_id"]], contents[row["id"]]))[:MAX_TOLD]
-        for row in rows
-        if row["id"] in contents and row["parent_id"] in contents
-    }
+        texts: dict[str, str] = {row[0]: row[1] for row in found}
+        if len(texts) == 2:
+            told[row["id"]] = await outline(texts[row["parent_id"]], texts[row["id"]], pace)
+    return told
 
 
 async def read(connection: AsyncConnection, entity_type: str, entity_id: str, version_id: str) -> RowMapping:

@@ -157,6 +157,8 @@ def _planned(
     else:
         now, then = with_owners(state.objects, state.owners), with_owners(asked_for.objects, owners)
         steps = tuple(planning.make(now, then, leaves_owners=False))
+    if asked.back_to is None:
+        _check_ids(steps)
     check_names(steps, ground.offers)
     _keep_an_administrator(state.objects, asked_for.objects, ground, keep=asked.keep)
     notes = [*asked_for.notes, *_notes(steps, state, asked_for, ground)]
@@ -175,12 +177,16 @@ def new_presets(steps: Iterable[planning.Step]) -> list[str]:
     ]
 
 
-def check_names(steps: Iterable[planning.Step], offers: Callable[[str], bool]) -> None:
-    """Raises Problem for the first new preset that the catalogue would refuse: MALFORMED for its id, CONFLICT when it would
-    take a base model's name."""
+def _check_ids(steps: Iterable[planning.Step]) -> None:
+    """Raises Problem MALFORMED for a new preset with an id that none may be given any more."""
     for model_id in new_presets(steps):
         if not is_preset_id(model_id):
             raise Problem(Kind.MALFORMED, f"model {model_id}: {PRESET_ID}", param="id")
+
+
+def check_names(steps: Iterable[planning.Step], offers: Callable[[str], bool]) -> None:
+    """Raises Problem CONFLICT for a new preset that would take a base model's name."""
+    for model_id in new_presets(steps):
         try:
             check_name(model_id, offers)
         except Problem as problem:

@@ -8,7 +8,7 @@ from modelyard.canonical.endpoint import same_origin
 from modelyard.canonical.records import ConnectionRow
 from modelyard.canonical.snapshot import Limits
 from modelyard.control.catalogue.grants import EVERYONE, grants_of
-from modelyard.control.catalogue.meta import tidied
+from modelyard.control.catalogue.meta import tidied, without_null_tags
 from modelyard.control.catalogue.service import checked_params
 from modelyard.control.connections.service import address_changes, build
 from modelyard.control.settings import service as settings
@@ -216,7 +216,7 @@ def _model(found: Wanted, model: YardModel) -> Fields:
         "base_model_id": model.base_model_id,
         "owner": owner,
         "params": ordered(_named(what, lambda: checked_params(model.params))),
-        "meta": ordered(_named(what, lambda: tidied(model.meta))),
+        "meta": ordered(_named(what, lambda: tidied(without_null_tags(model.meta)))),
         "is_active": model.is_active,
         "access_control": _named(what, lambda: _access(what, model, found)),
     }
