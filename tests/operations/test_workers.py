@@ -244,5 +244,5 @@ async def test_guesses_are_counted_by_all_workers_together_and_over_a_restart(up
         yard.terminate()
     with run_yard(data_dir, environment_of(upstream)) as yard:
         answer = yard.admin.post("/api/v1/auths/signin", json=wrong)
-        # 300 s from the last one; what the restart took is over already.
-        assert (answer.status_code, 100 < int(answer.headers["retry-after"]) <= 300) == (429, True)
+        # 300 s from the last one, less what the restart took; without those before it, it would be seconds.
+        assert (answer.status_code, 30 < int(answer.headers["retry-after"]) <= 300) == (429, True)
