@@ -236,13 +236,10 @@ def test_two_black_holed_backends_hold_up_nobody(upstream, data_dir):
 
             def answers_meanwhile() -> bool:
                 with one.asked() as look_up:
-                    for _ in range(5):
-                        assert yard.admin.get("/v1/models").status_code == 200
+                    assert yard.admin.get("/v1/models").status_code == 200
                     return not given_up(look_up)
 
-            wait(
-                answers_meanwhile, "five answers while it waits for a backend, which it does for two seconds at a time"
-            )
+            wait(answers_meanwhile, "an answer while it waits for a backend, which it does for two seconds at a time")
             wait(lambda: _status(yard.admin, "/ready") == 200, "it is ready although two backends are not")
             assert "echo" in {row["id"] for row in yard.admin.get("/v1/models").json()["data"]}
 

@@ -245,11 +245,11 @@ async def test_guesses_are_counted_by_all_workers_together_and_over_a_restart(up
         yard.terminate()
     with run_yard(data_dir, environment_of(upstream)) as yard:
         answer = yard.admin.post("/api/v1/auths/signin", json=wrong)
-        # 300 s from the last one; what the restart took is over already.
-        assert (answer.status_code, 100 < int(answer.headers["retry-after"]) <= 300) == (429, True)
+        # 300 s from the last one, less what the restart took; without those before it, it would be seconds.
+        assert (answer.status_code, 30 < int(answer.headers["retry-after"]) <= 300) == (429, True)
 
         def forgotten() -> bool:
-            with closing(sqlite3.connect(data_dir / "modelyard.db", timeout=10)) as database:
+            with closing(sqlite3.connect(data_dir / "modelyard.db", timeout=60)) as database:
                 return database.execute("SELECT min(last_at) > 0 FROM sign_in_attempts").fetchone() == (1,)
 
         wait(forgotten, "what is older than an hour is removed", 60)
