@@ -177,6 +177,7 @@ def test_signing_out_asks_for_the_document_and_leaves_nothing_of_it(browser, fil
         signed_in(page, EMAIL, PASSWORD)
         write(page, f"# {SECRET}")
         page.get_by_role("navigation", name="Pages").get_by_role("link", name="Audit").click()
+        # Loaded first: Stay goes back to the page that was there.
         expect(page.get_by_role("heading", name="Audit", level=1)).to_be_visible()
         page.get_by_role("button", name="Sign out").click()
         expect(page.get_by_text("The document that you typed under As code is not applied yet.")).to_be_visible()
