@@ -15,10 +15,8 @@ from typing import Any
 
 import aiohttp
 
+from tests.servers import PATIENCE
 from tests.yard import ADMIN_KEY, KEPT, Yard
-
-# For what must come: a slow machine may take its time, and a right one loses none of it.
-PATIENCE = 60.0
 
 # `ok` tokens of one call of ASK: the scripted upstream counts words.
 ASK = {"model": "echo", "messages": [{"role": "user", "content": "one two three"}]}
