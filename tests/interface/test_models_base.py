@@ -89,7 +89,7 @@ def test_many_base_models_are_changed_at_once_with_and_without_rows(page, worksh
 
     page.get_by_role("searchbox").fill("ws.e")
     expect(row(page, "tiny-llama")).to_have_count(0)
-    page.get_by_role("checkbox", name="Select all that are shown").check()
+    page.get_by_role("checkbox", name="Select all that are shown").click()
     offered = [one["id"] for one in workshop.admin.get("/api/models/base").json()["data"]]
     count = sum(model_id.startswith("ws.e") for model_id in offered)
     bar = page.get_by_role("region", name=f"{count} selected")

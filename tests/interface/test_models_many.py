@@ -60,7 +60,7 @@ def test_the_focus_stays_in_a_row_that_scrolls_out_of_sight(page, many):
 def test_a_filter_and_a_selection_reach_beyond_what_is_in_sight(page, many):
     page.goto("/models?tag=tag7")
     expect(page.get_by_role("link", name=re.compile(r"^Presets\s*167$"))).to_be_visible()
-    page.get_by_role("checkbox", name="Select all that are shown").check()
+    page.get_by_role("checkbox", name="Select all that are shown").click()
     bar = page.get_by_role("region", name="167 selected")
     bar.get_by_role("button", name="Hide").click()
     expect(page.get_by_text("Hid 167 models")).to_be_visible()
