@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.interface.browser import (
     MIDDLE,
@@ -154,6 +154,24 @@ def test_an_address_of_what_is_gone_says_so(house, browser, path, noun):
         assert faults(page) == []
         drawer.get_by_role("button", name="Close").click()
         expect(page).to_have_url(re.compile(rf"/{path}$"))
+
+
+def test_what_was_answered_before_the_drawer_was_loaded_is_shown_in_it(house, browser):
+    held: list[Route] = []
+
+    def hold(request: Route) -> None:
+        held.append(request)
+
+    with opened(browser, house.url, expected=("status of 404",)) as page:
+        signed_in(page, EMAIL, PASSWORD)
+        page.route("**/assets/DialogBox-*.js", hold)
+        with page.expect_response("**/api/v1/users/nowhere") as answer:
+            page.goto("/people?id=nowhere")
+        answer.value.finished()
+        expect(page.get_by_role("heading", name="People", level=1)).to_be_visible()
+        expect(page.get_by_role("table")).to_contain_text(EMAIL)  # answered later than what was asked about nobody
+        held[0].continue_()
+        expect(page.get_by_role("dialog")).to_contain_text("There is no such person.")
 
 
 def test_a_person_is_added_with_a_password_that_is_seen_once(house, page):
