@@ -129,7 +129,10 @@ def test_a_long_answer_is_bounded(page, filled):
 
 def test_programs_are_ready_to_be_copied(page, filled):
     page.goto("/reference")
-    page.get_by_role("combobox", name="Model").fill("it's")
+    box = page.get_by_role("combobox", name="Model")
+    box.click()
+    expect(page.locator("[role=option]").first).to_be_visible()  # the list is loaded, and its field is there to stay
+    box.fill("it's")
     page.get_by_role("option", name="it's").click()
     example = page.get_by_role("region", name=re.compile("Example in"))
     expect(example).to_contain_text(filled.url + "/v1/chat/completions")
